@@ -2,6 +2,7 @@
 
 use crate::link::{Job, Link};
 use crate::metrics;
+use crate::mirror::Mirror;
 use crate::options::BridgeOptions;
 use crate::session::Session;
 use crate::sessions::TokenKind;
@@ -14,10 +15,12 @@ use moka::sync::Cache;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tolmach_dialect::{Request, Subscription};
-use tolmach_domain::{Credentials, Fault, SessionId};
+use tolmach_domain::{Credentials, Fault, Secret, SessionId};
 use tolmach_engine::Principal;
 use tolmach_engine::ports::Entropy;
-use tolmach_server::{Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};
+use tolmach_server::{
+    MirroredRequest, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome,
+};
 
 /// A server of one dialect that clients of other dialects talk to.
 ///
@@ -28,18 +31,27 @@ pub struct Bridge {
     shared: Arc<Shared>,
     /// The links of HTTP requests, by login.
     pool: Cache<SessionId, Link>,
+    mirror: Mirror,
 }
 
 impl Bridge {
-    /// A bridge to a server. A request goes over the first wire that has one for it: a server may
-    /// log users in over another dialect than it serves their messages in.
-    pub fn new(wires: Vec<Wire>, options: BridgeOptions, entropy: Arc<dyn Entropy>) -> Self {
+    /// A bridge to a server, whose name is for metrics and logs. A request goes over the first wire
+    /// that has one for it: a server may log users in over another dialect than it serves their
+    /// messages in.
+    pub fn new(
+        name: &str,
+        wires: Vec<Wire>,
+        options: BridgeOptions,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
         metrics::describe();
         let pool = Cache::builder()
             .max_capacity(options.max_idle_connections)
             .time_to_idle(options.idle_timeout)
             .eviction_policy(EvictionPolicy::lru());
-        Self { pool: pool.build(), shared: Arc::new(Shared::new(wires, options, entropy)) }
+        let pool = pool.build();
+        let mirror = Mirror::new(name, &options);
+        Self { pool, mirror, shared: Arc::new(Shared::new(wires, options, entropy)) }
     }
 }
 
@@ -53,6 +65,33 @@ impl Upstream for Bridge {
 
     fn last_error(&self) -> Option<String> {
         self.shared.last_error().map(str::to_owned)
+    }
+
+    fn has_token(&self, token: &Secret) -> bool {
+        self.shared.sessions.by_token(token).is_some()
+    }
+
+    fn login(&self, session: SessionId) -> Option<String> {
+        let session = self.shared.sessions.by_id(session)?;
+        let account = session.account();
+        let login = account.login.clone().unwrap_or_else(|| account.user.login.clone());
+        (!login.is_empty()).then_some(login)
+    }
+
+    fn mirror(&self, request: MirroredRequest) {
+        let (shared, pool) = (self.shared.clone(), self.pool.clone());
+        let open = move |dialect| {
+            let connection = shared.new_connection();
+            let client = UpstreamClient { connection, dialect, events: None };
+            let (shared, pool) = (shared.clone(), pool.clone());
+            let bridged = BridgedConnection { shared, pool, client, link: None, session: None };
+            Box::new(bridged) as Box<dyn UpstreamConnection>
+        };
+        self.mirror.give(request, open);
+    }
+
+    fn end_mirror(&self) {
+        self.mirror.drop_waiting();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Metrics, recorded through the `metrics` facade.
 
-use metrics::{counter, describe_counter};
+use metrics::{Gauge, counter, describe_counter, describe_gauge, gauge};
+use std::sync::Arc;
 use tolmach_client::Cause;
 
 /// Describes the metrics of a bridge.
@@ -14,6 +15,15 @@ pub(crate) fn describe() {
         "tolmach_bridge_requests_total",
         "Requests passed to the upstream, by operation and outcome (ok, the fault, unsupported, \
          unreachable, lost)"
+    );
+    describe_counter!(
+        "tolmach_mirror_requests_total",
+        "Requests whose copies were given to an upstream, by upstream, operation and outcome (same, \
+         different, unsupported, unavailable, skipped, dropped)"
+    );
+    describe_gauge!(
+        "tolmach_mirror_waiting_bytes",
+        "Memory of the copies of requests that wait for an upstream, by upstream"
     );
     describe_counter!(
         "tolmach_bridge_renewals_total",
@@ -58,4 +68,18 @@ pub(crate) fn request(operation: &'static str, outcome: &'static str) {
 pub(crate) fn renewed(granted: bool) {
     let outcome = if granted { "ok" } else { "refused" };
     counter!("tolmach_bridge_renewals_total", "outcome" => outcome).increment(1);
+}
+
+/// Counts a mirrored request by its outcome.
+pub(crate) fn mirrored(upstream: &Arc<str>, operation: &'static str, outcome: &'static str) {
+    counter!(
+        "tolmach_mirror_requests_total",
+        "upstream" => upstream.to_string(), "operation" => operation, "outcome" => outcome
+    )
+    .increment(1);
+}
+
+/// The memory of what waits for a mirror.
+pub(crate) fn mirror_waiting(upstream: &Arc<str>) -> Gauge {
+    gauge!("tolmach_mirror_waiting_bytes", "upstream" => upstream.to_string())
 }

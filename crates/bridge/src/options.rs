@@ -33,6 +33,9 @@ pub struct BridgeOptions {
     pub max_idle_connections: u64,
     /// The time after which such a connection is closed when it is idle. Default: 30 s.
     pub idle_timeout: Duration,
+    /// The memory for copies of requests that wait to be mirrored, in bytes; past it they are
+    /// dropped. Default: 16 MiB.
+    pub mirror_queue_bytes: usize,
 }
 
 impl Default for BridgeOptions {
@@ -48,6 +51,7 @@ impl Default for BridgeOptions {
             session_lifetime: Duration::from_secs(7 * 24 * 3600),
             max_idle_connections: 1_000,
             idle_timeout: Duration::from_secs(30),
+            mirror_queue_bytes: 16 << 20,
         }
     }
 }

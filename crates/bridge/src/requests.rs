@@ -15,7 +15,7 @@ use tolmach_dialect::placeholders::placeholder_message_id;
 use tolmach_dialect::{Request, Subscription};
 use tolmach_domain::{
     Answer, Authority, Command, Event, EventKind, Fault, FlowId, FlowKind, FlowKindFilter,
-    HistoryRange, Message, MessagePage, Timestamp, UserRef,
+    HistoryRange, Message, MessagePage, NewFlow, Timestamp, User, UserRef,
 };
 use tolmach_server::UpstreamOutcome;
 
@@ -24,6 +24,9 @@ const MAX_HISTORIES: usize = 32;
 
 /// The most changes that stand in for one history.
 const MAX_CHANGES: u32 = 1_000;
+
+/// The text of a request for which the upstream's wire has none.
+pub(crate) const NO_SUCH_REQUEST: &str = "the server behind this bridge has no such request";
 
 /// The reason why a request has no answer.
 pub(crate) enum Refusal {
@@ -37,9 +40,7 @@ impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Fault(fault) => fault,
-            Refusal::Unsupported => {
-                Fault::invalid("request", "the server behind this bridge has no such request")
-            }
+            Refusal::Unsupported => Fault::invalid("request", NO_SUCH_REQUEST),
         }
     }
 }
@@ -281,7 +282,7 @@ impl LinkTask {
             && self.transport.knows_repeated_messages()
         {
             // A message that the upstream may have can be sent once more.
-            message.key = Some(self.shared.new_token().expose().to_owned());
+            message.key = Some(self.transport.new_key());
         }
         self.deliveries.sending(&command);
         let found = match self.first(&command, caller).await {
@@ -412,6 +413,7 @@ impl LinkTask {
                 }
                 Ok(Answer::Deleted { deleted, left })
             }
+            Command::OpenChat { with } => self.chat_as_flow(with, caller).await,
             Command::GetUser { user } => {
                 known_user(user, &self.shared.directory).map_err(Refusal::Fault)
             }
@@ -421,6 +423,48 @@ impl LinkTask {
             }
             _ => Err(Refusal::Unsupported),
         }
+    }
+
+    /// The chat with a user, on a wire where a chat is created like any flow: the one that is there,
+    /// or a new one.
+    async fn chat_as_flow(
+        &mut self,
+        with: &UserRef,
+        caller: Caller<'_>,
+    ) -> Result<Answer, Refusal> {
+        let session = caller.session.ok_or(Refusal::Unsupported)?;
+        let me = session.account().user.id;
+        let known = match with {
+            UserRef::Id(id) => Some(*id),
+            with => self.shared.directory.user(with).map(|user| user.id),
+        };
+        let other = known.filter(|other| *other != me).ok_or(Refusal::Unsupported)?;
+        let members = vec![me, other];
+        let new = NewFlow {
+            kind: FlowKind::Chat,
+            title: String::new(),
+            info: String::new(),
+            members: members.clone(),
+            photo: None,
+            key: None,
+        };
+        let flows = self.flows(caller).await?;
+        let existing = flows.iter().find(|summary| {
+            let is_one = |member: &User| members.contains(&member.id);
+            summary.flow.kind == FlowKind::Chat
+                && summary.members.iter().any(|member| member.id == other)
+                && summary.members.iter().all(is_one)
+        });
+        let (flow, created) = match existing {
+            Some(summary) => (summary.flow.id, false),
+            None => match self.first(&Command::CreateFlow(Box::new(new)), caller).await? {
+                (Answer::FlowCreated { flow, .. }, _) => (flow, true),
+                _ => return Err(Refusal::Fault(Fault::Internal)),
+            },
+        };
+        let login = self.shared.directory.login(other);
+        let with = login.map(|login| User::named(other, login).summary());
+        Ok(Answer::ChatOpened { flow, with, created })
     }
 
     /// The flows of the caller.

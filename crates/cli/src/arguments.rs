@@ -5,6 +5,7 @@ use crate::ledger_arguments::{LedgerArguments, SunsetArguments};
 use crate::lifecycle_arguments::LifecycleCommand;
 use crate::record_arguments::RecordArguments;
 use crate::replay_arguments::{DiffArguments, ReplayArguments};
+use crate::route_arguments::RouteCommand;
 use crate::translate_arguments::TranslateArguments;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -149,6 +150,14 @@ pub(crate) enum Command {
     /// Rules are kept in the database. Gateways that run follow a change within two seconds.
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),
+    /// Have users served by another server, or their requests mirrored to it
+    ///
+    /// The servers are those of the sections `bridge.NAME` of the configuration, and `here`, the
+    /// gateway with its own data, which serves whom no route is about. Routes are kept in the
+    /// database. Gateways that run follow a change within two seconds: connections of users whom
+    /// another server serves now are closed, so that their clients connect again.
+    #[command(subcommand)]
+    Route(RouteCommand),
     /// Tell which clients use which dialect, revision and operation, and when they did so last
     ///
     /// Gateways write the ledger once a minute: see the section `ledger` of the configuration.
@@ -604,6 +613,11 @@ mod tests {
             ("tolmach lifecycle refuse mode --share 5 --user ann", "cannot be used with"),
             ("tolmach lifecycle refuse mode/", "DIALECT/REVISION"),
             ("tolmach lifecycle clear", "<RULE>"),
+            ("tolmach route pin ann", "--to <SERVER>"),
+            ("tolmach route canary --to old", "--share <PERCENT>"),
+            ("tolmach route canary --share 101 --to old", "a number of percent from 0.01 to 100"),
+            ("tolmach route mirror --to old --user ann --share 5", "cannot be used with"),
+            ("tolmach route stop", "<RULE>"),
             ("tolmach translate mode", "<TO>"),
             ("tolmach translate mode sndmsg --table file", "cannot be used with"),
             (

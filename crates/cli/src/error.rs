@@ -74,6 +74,23 @@ pub(crate) enum UsageError {
     Folder { name: &'static str, folder: PathBuf, source: io::Error },
     #[error("`--upstream-ca`")]
     UpstreamTrust(#[source] TrustError),
+    #[error(
+        "`bridge.{0}`: a name has lowercase letters, digits, - and _, begins with a letter, and is \
+         not here"
+    )]
+    UpstreamName(String),
+    #[error("`bridge.{name}.{key}` is missing")]
+    UpstreamKey { name: String, key: &'static str },
+    #[error("`bridge.{name}.{key}`")]
+    UpstreamUrl { name: String, key: &'static str, source: InvalidEndpoint },
+    #[error("`ca`")]
+    UpstreamCa(#[source] TrustError),
+    #[error("`bridge.{name}`")]
+    Upstream { name: String, source: Box<UsageError> },
+    #[error("there is no server {name:?}: the servers are {existing}")]
+    NoSuchServer { name: String, existing: String },
+    #[error("a login is needed")]
+    NoLogin,
     #[error("the dialect {0} has no client side, which a bridge needs")]
     NoClientSide(String),
     #[error("every dialect is disabled: nothing would be served")]
@@ -179,7 +196,10 @@ pub(crate) enum RuntimeError {
     WorldSource(#[from] SourceError),
     #[error("{0}")]
     World(String),
-    #[error("{0}: the first line is no {{\"world\":{{\"form\":\"tolmach-world/1\",…}}}}")]
+    #[error(
+        "{0}: the first line is no {{\"world\":{{\"form\":\"tolmach-world/1\",…}}}}; the database of \
+         another server is read with `--from SERVER`"
+    )]
     NoWorldHeader(String),
     #[error("the file for refused records cannot be written")]
     Rejects(#[source] io::Error),

@@ -22,10 +22,12 @@ mod named_dialects;
 mod progress;
 mod record_arguments;
 mod replay_arguments;
+mod route_arguments;
 mod run;
 mod serving;
 mod signals;
 mod table;
 mod translate_arguments;
+mod upstreams;
 
 pub use run::main;

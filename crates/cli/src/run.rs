@@ -3,7 +3,7 @@
 use crate::arguments::{Arguments, Command};
 use crate::commands::{
     bridge, check, copy, demo, dialect, dialects, diff, export, flow, import, ledger, lifecycle,
-    migrate, prune, record, replay, serve, token, translate, user,
+    migrate, prune, record, replay, route, serve, token, translate, user,
 };
 use crate::error::{CliError, RuntimeError};
 use std::io::{ErrorKind, Write};
@@ -39,6 +39,7 @@ async fn run(arguments: Arguments) -> Result<String, CliError> {
         Command::Prune(arguments) => prune::run(&location, &arguments).await,
         Command::User(command) => user::run(&location, command).await,
         Command::Lifecycle(command) => lifecycle::run(&location, command).await,
+        Command::Route(command) => route::run(&location, command).await,
         Command::Ledger(arguments) => ledger::run(&location, &arguments).await,
         Command::Sunset(arguments) => ledger::sunset(&location, &arguments).await,
         Command::Token { login } => token::run(&location, &login).await,

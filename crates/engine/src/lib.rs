@@ -66,14 +66,17 @@ mod logins;
 pub mod memory;
 mod messages;
 mod names;
+mod openings;
 mod photos;
 mod policy;
 pub mod ports;
 mod principal;
 mod profiles;
+mod readable_flow;
 mod recoveries;
 mod recovery;
 mod retention;
+mod routing;
 mod rules;
 mod submission;
 #[cfg(feature = "suites")]
@@ -97,7 +100,9 @@ pub use limits::{
 pub use names::{IMITATION, enforce_login, look_alikes};
 pub use policy::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
 pub use principal::Principal;
+pub use readable_flow::ReadableFlow;
 pub use retention::PruneError;
+pub use routing::RoutedClient;
 pub use rules::{Lifecycle, Refusal, RuleSet, RuledClient, RuledUser};
 pub use submission::{DeferredWork, Handled, Submission, Submitted};
 pub use world::ImportError;

@@ -131,7 +131,11 @@ impl RuleSet {
                 end.map(|until| Refusal::Brownout { until })
             }
             RuleEffect::Refused { .. } => Some(Refusal::Final),
-            RuleEffect::Permitted | RuleEffect::Deprecated(_) => None,
+            // Routes are not in force here.
+            RuleEffect::Permitted
+            | RuleEffect::Deprecated(_)
+            | RuleEffect::Served { .. }
+            | RuleEffect::Mirrored { .. } => None,
         });
         let effects = in_force.iter().map(|(_, rule)| &rule.effect);
         let mut not_excepted = effects.take_while(|effect| **effect != RuleEffect::Permitted);
@@ -143,7 +147,7 @@ impl RuleSet {
     }
 }
 
-/// The rank among equally specific rules; `None` while the rule is not in force.
+/// The rank among equally specific rules; `None` while the rule is not in force, and for routes.
 fn strictness(effect: &RuleEffect, now: Timestamp) -> Option<u8> {
     match effect {
         RuleEffect::Permitted => Some(0),
@@ -152,13 +156,17 @@ fn strictness(effect: &RuleEffect, now: Timestamp) -> Option<u8> {
             windows.iter().any(|window| window.end_at(now).is_some()).then_some(2)
         }
         RuleEffect::Refused { from } => (*from <= now).then_some(3),
+        RuleEffect::Served { .. } | RuleEffect::Mirrored { .. } => None,
     }
 }
 
 /// The next time at which a rule begins or ends to be in force.
 fn next_change(effect: &RuleEffect, now: Timestamp) -> Option<Timestamp> {
     match effect {
-        RuleEffect::Permitted | RuleEffect::Deprecated(_) => None,
+        RuleEffect::Permitted
+        | RuleEffect::Deprecated(_)
+        | RuleEffect::Served { .. }
+        | RuleEffect::Mirrored { .. } => None,
         RuleEffect::Brownout(windows) => {
             windows.iter().filter_map(|window| window.next_change(now)).min()
         }
@@ -168,10 +176,10 @@ fn next_change(effect: &RuleEffect, now: Timestamp) -> Option<Timestamp> {
 
 /// The rank of a subject: the greater decides.
 fn specificity(subject: &RuleSubject) -> (bool, u16, bool, bool, bool, bool) {
-    let RuleSubject { dialect, revision, user, network, user_agent, share } = subject;
+    let RuleSubject { dialect, revision, user, login, network, user_agent, share } = subject;
     let network = network.map_or(0, |network| 1 + u16::from(network.prefix_len()));
     (
-        user.is_some(),
+        user.is_some() || login.is_some(),
         network,
         user_agent.is_some(),
         share.is_some(),
@@ -181,8 +189,10 @@ fn specificity(subject: &RuleSubject) -> (bool, u16, bool, bool, bool, bool) {
 }
 
 fn fits(rule: &Rule, client: &RuledClient<'_>) -> bool {
-    let RuleSubject { dialect, revision, user, network, user_agent, share } = &rule.subject;
-    dialect.as_deref().is_none_or(|dialect| dialect == client.dialect)
+    let RuleSubject { dialect, revision, user, login, network, user_agent, share } = &rule.subject;
+    // Of a client only the user's number is known here.
+    login.is_none()
+        && dialect.as_deref().is_none_or(|dialect| dialect == client.dialect)
         && revision.as_deref().is_none_or(|revision| revision == client.revision)
         && user.is_none_or(|user| client.user == RuledUser::Known(user))
         && network.is_none_or(|network| network.contains(&client.address.to_canonical()))
@@ -201,6 +211,11 @@ fn contains(share: Share, effect: &RuleEffect, client: &RuledClient<'_>) -> bool
         RuledUser::Unknown => format!("address {}", address_group(client.address)),
         RuledUser::Pending => return false,
     };
+    is_in_share(share, effect, &client)
+}
+
+/// True if a share of this effect contains the client that a text stands for.
+pub(crate) fn is_in_share(share: Share, effect: &RuleEffect, client: &str) -> bool {
     let hash = Sha256::digest(format!("{} {client}", effect.name()));
     let number = hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
     number % u64::from(Share::WHOLE) < u64::from(share.hundredths())

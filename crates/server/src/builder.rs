@@ -1,5 +1,6 @@
 //! The builder of a server.
 
+use crate::dual::DualRunning;
 use crate::hub::Reconciler;
 use crate::ledger::Ledger;
 use crate::memory_budget::MemoryBudget;
@@ -74,6 +75,8 @@ pub struct ServerBuilder {
     tcp_options: Vec<TcpOptions>,
     max_response_delay: Duration,
     upstream: Option<Arc<dyn Upstream>>,
+    /// Upstreams beside the engine, with their names.
+    named_upstreams: Vec<(String, Arc<dyn Upstream>)>,
 }
 
 /// A server could not be made.
@@ -106,6 +109,7 @@ impl Server {
             tcp_options: Vec::new(),
             max_response_delay: MAX_RESPONSE_DELAY,
             upstream: None,
+            named_upstreams: Vec::new(),
         }
     }
 }
@@ -131,6 +135,13 @@ impl ServerBuilder {
     /// Has an upstream carry out all requests in the place of the engine, whose store stays unused.
     pub fn upstream(mut self, upstream: Arc<dyn Upstream>) -> Self {
         self.upstream = Some(upstream);
+        self
+    }
+
+    /// Knows an upstream by name, beside the engine: serving rules say which users it serves, and
+    /// whose requests are mirrored to it. A later one of the same name replaces an earlier one.
+    pub fn named_upstream(mut self, name: String, upstream: Arc<dyn Upstream>) -> Self {
+        self.named_upstreams.push((name, upstream));
         self
     }
 
@@ -219,9 +230,11 @@ impl ServerBuilder {
         let routes = self.routes_within(&memory)?;
         let Self { engine, bus, options, tcp_options, metrics, tls, recorder, .. } = self;
         let (max_response_delay, upstream) = (self.max_response_delay, self.upstream);
+        let named_upstreams = self.named_upstreams;
         let ServerOptions { limits, keepalive, http, shared_paths, .. } = options;
         let now = engine.last_commit_time().await?;
         let rules = ServingRules::new(engine.rules().await?);
+        let dual = DualRunning::new(named_upstreams, rules.clone(), engine.clone());
         let (hub, reconciler) =
             Reconciler::new(engine.clone(), bus.clone(), now, limits.send_queue_bytes);
         let shards = std::thread::available_parallelism().map_or(1, usize::from);
@@ -243,6 +256,7 @@ impl ServerBuilder {
             bus,
             hub,
             upstream,
+            dual,
             routes: Mutex::new(Arc::new(routes)),
             shared_paths,
             tcp_options,

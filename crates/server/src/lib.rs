@@ -15,8 +15,10 @@ mod address_group;
 mod backlog;
 mod broadcast;
 mod builder;
+mod client_route;
 mod connection;
 mod drain;
+mod dual;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod http;
@@ -74,4 +76,6 @@ pub use reload::DialectReloader;
 pub use routes::{RouteError, Routes, check_paths};
 pub use server::Server;
 pub use tls::{Tls, TlsError, TlsOptions};
-pub use upstream::{EventSink, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};
+pub use upstream::{
+    EventSink, MirroredRequest, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome,
+};

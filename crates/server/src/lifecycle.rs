@@ -77,20 +77,24 @@ impl ClientLifecycle {
     }
 
     /// Looks at the rules about the user that a login has proven. If they are refused, their new
-    /// session ends, and the login becomes a refusal. Returns true if they are not.
+    /// session ends, and the login becomes a refusal. Returns true if they are not. `elsewhere` is
+    /// the user of a session that is not the engine's.
     pub(crate) async fn admit_login(
         &mut self,
         (state, requester): (&ServerState, &Requester),
+        elsewhere: Option<RuledUser>,
         completed: &mut Completed,
     ) -> bool {
         let Some(principal) = completed.principal.filter(|_| completed.response.outcome.is_ok())
         else {
             return true;
         };
-        let user = RuledUser::Known(principal.identity.user);
+        let user = elsewhere.unwrap_or(RuledUser::Known(principal.identity.user));
         let Some(fault) = self.refusal(state, requester, user) else { return true };
         self.count(requester);
-        state.engine.end_session(&principal).await;
+        if elsewhere.is_none() {
+            state.engine.end_session(&principal).await;
+        }
         completed.principal = None;
         completed.response.identity = None;
         completed.response.outcome = Err(fault);

@@ -131,6 +131,15 @@ fn describe() {
         "tolmach_serving_rules_reads_total",
         "Reads of the store for changes of the serving rules, by outcome (ok, failed)"
     );
+    describe_counter!(
+        "tolmach_route_logins_total",
+        "Logins and registrations by the server that routes chose for them (here, or the name of \
+         an upstream)"
+    );
+    describe_counter!(
+        "tolmach_route_moves_total",
+        "WebSockets that ended because another server serves their user now, by that server"
+    );
     describe_gauge!(
         "tolmach_ledger_clients",
         "Clients that sent a request within seven days, over all nodes, by dialect and revision"
@@ -155,6 +164,7 @@ fn describe() {
 }
 
 /// The metrics of one dialect, whose handles are looked up once.
+#[derive(Clone)]
 pub(crate) struct DialectMetrics {
     dialect: &'static str,
     pub(crate) connections_total: Counter,
@@ -277,6 +287,16 @@ pub(crate) fn lifecycle_request(dialect: &'static str, revision: Revision, state
 /// Records the revision of the serving rules that this node follows.
 pub(crate) fn rules_revision(revision: i64) {
     gauge!("tolmach_serving_rules_revision").set(revision as f64);
+}
+
+/// Counts a login by its server.
+pub(crate) fn route_login(server: &str) {
+    counter!("tolmach_route_logins_total", "server" => server.to_owned()).increment(1);
+}
+
+/// Counts a connection that ends because another server serves its user.
+pub(crate) fn route_move(server: &str) {
+    counter!("tolmach_route_moves_total", "server" => server.to_owned()).increment(1);
 }
 
 /// Counts a read of the store for changes of the serving rules.

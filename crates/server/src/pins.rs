@@ -64,7 +64,7 @@ pub struct UnknownRevision {
 }
 
 /// The pins of a dialect, in their order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Pins(Vec<(Revision, Pin)>);
 
 impl Pins {

@@ -51,6 +51,11 @@ impl SendHalf {
         }
     }
 
+    /// Goes on with another value of the same dialect.
+    pub(crate) fn set_dialect(&mut self, dialect: Arc<ServedDialect>) {
+        self.dialect = dialect;
+    }
+
     /// Encodes an event of a flow, if it is of the subscription. Returns the close that it causes.
     pub(crate) fn deliver(&mut self, broadcast: &Broadcast) -> Option<Close> {
         // Of all flows, the hub gives only those that the user is in.

@@ -58,6 +58,19 @@ impl ServedDialect {
         })
     }
 
+    /// The same dialect for a client of an upstream, whose ids are not those of this world.
+    pub(crate) fn without_external_ids(&self) -> Self {
+        Self {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            dialect: self.dialect.clone(),
+            pins: self.pins.clone(),
+            external_ids: None,
+            metrics: self.metrics.clone(),
+            memory: self.memory.clone(),
+            ..*self
+        }
+    }
+
     /// Starts the server's side of a connection.
     pub(crate) fn accept(
         &self,

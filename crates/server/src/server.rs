@@ -101,7 +101,9 @@ impl Server {
             AbortOnDropHandle::new(tokio::spawn(serve_admin(state.clone(), listener)))
         });
         let _watch = state.tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.watch())));
-        let rules = state.rules.clone().follow(state.engine.clone());
+        let dual = state.dual.clone();
+        let changed = move || dual.iter().for_each(|dual| dual.rules_changed());
+        let rules = state.rules.clone().follow(state.engine.clone(), changed);
         let _rules = AbortOnDropHandle::new(tokio::spawn(rules));
         for (entrance, listener) in tcp {
             state.tasks.spawn(entrance.serve(state.clone(), listener, shutdown.clone()));

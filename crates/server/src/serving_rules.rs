@@ -61,15 +61,21 @@ impl ServingRules {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Follows the rules of the store.
-    pub(crate) async fn follow(self: Arc<Self>, engine: Arc<Engine>) {
+    /// Follows the rules of the store, and calls `changed` after each change, and at first.
+    pub(crate) async fn follow(self: Arc<Self>, engine: Arc<Engine>, changed: impl Fn() + Send) {
         let mut times = interval(READ_INTERVAL);
         times.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut failing, mut summarised) = (false, Instant::now());
+        let mut followed = None;
         loop {
             times.tick().await;
             let outcome = self.read(&engine).await;
             metrics::rules_read(outcome.is_ok());
+            let revision = Some(self.current().revision());
+            if followed != revision {
+                followed = revision;
+                changed();
+            }
             match &outcome {
                 Err(error) if !failing => tracing::warn!(
                     error = %ErrorChain(error),

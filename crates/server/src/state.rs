@@ -1,5 +1,6 @@
 //! The state that all connections of a server share.
 
+use crate::dual::DualRunning;
 use crate::hub::{Hub, Subscriber};
 use crate::ledger::Ledger;
 use crate::memory_budget::MemoryBudget;
@@ -30,6 +31,8 @@ pub(crate) struct ServerState {
     pub(crate) hub: Arc<Hub>,
     /// The server that carries out requests in the engine's place, if there is one.
     pub(crate) upstream: Option<Arc<dyn Upstream>>,
+    /// The upstreams that serve some users beside the engine, if there are any.
+    pub(crate) dual: Option<Arc<DualRunning>>,
     /// The routes of new connections.
     pub(crate) routes: Mutex<Arc<Routes>>,
     pub(crate) shared_paths: Vec<String>,
@@ -89,11 +92,23 @@ impl ServerState {
         dialect: &'static str,
         subscriber: Option<&Arc<Subscriber>>,
     ) -> Option<UpstreamSide> {
-        let upstream = self.upstream.as_ref()?;
+        let upstream = self.upstream.as_deref()?;
+        Some(self.open_side(upstream, connection, dialect, subscriber))
+    }
+
+    /// The side of a connection of this dialect towards this upstream, as
+    /// [`Self::open_upstream`].
+    pub(crate) fn open_side(
+        &self,
+        upstream: &dyn Upstream,
+        connection: ConnectionId,
+        dialect: &'static str,
+        subscriber: Option<&Arc<Subscriber>>,
+    ) -> UpstreamSide {
         let limit = self.limits.send_queue_bytes;
         let events = subscriber.map(|subscriber| EventSink::new(subscriber.clone(), limit));
         let client = UpstreamClient { connection, dialect, events: events.clone() };
-        Some(UpstreamSide { connection: upstream.open(client), events })
+        UpstreamSide { connection: upstream.open(client), events, received_as: None }
     }
 
     /// True if a connection of this client does not leave the machine.

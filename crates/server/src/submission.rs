@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tolmach_dialect::{Correlation, Request, Response, Revision};
 use tolmach_domain::{Answer, Command, ConnectionId, Fault, FlowId, Origin, Timestamp, UserId};
 use tolmach_engine::ports::ReadMark;
-use tolmach_engine::{Handled, Principal, Submission, Submitted};
+use tolmach_engine::{Handled, Principal, ReadableFlow, Submission, Submitted};
 
 /// The origin of requests.
 pub(crate) struct Requester {
@@ -29,6 +29,11 @@ pub(crate) struct Requester {
 }
 
 impl Requester {
+    /// The same origin, with another value of its dialect.
+    pub(crate) fn with_dialect(&self, dialect: Arc<ServedDialect>) -> Self {
+        Self { dialect, ..self.with_revision(self.revision) }
+    }
+
     /// The same origin, with another revision.
     pub(crate) fn with_revision(&self, revision: Revision) -> Self {
         let Self { dialect, connection, address, user_agent, usage, .. } = self;
@@ -94,11 +99,12 @@ impl Outcome {
 }
 
 /// Carries out a request whose credentials were looked at, up to the point where the next one may
-/// be submitted.
+/// be submitted. `readable` was found since it came.
 pub(crate) async fn submit(
     state: &ServerState,
     requester: &Arc<Requester>,
     caller: Result<Option<Principal>, Fault>,
+    readable: Option<Box<ReadableFlow>>,
     request: Request,
 ) -> Outcome {
     let Request { correlation, credentials: _, authority, client_tag, wide_ids: _, command } =
@@ -115,7 +121,7 @@ pub(crate) async fn submit(
     });
     let address = Some(requester.address);
     let submission = Submission { caller, authority, origin, address, command };
-    match state.engine.submit(submission).await {
+    match state.engine.submit_for_flow(submission, readable).await {
         Submitted::Done(Handled { principal, outcome, deferred, read_mark }) => {
             if let Some(deferred) = deferred {
                 state.tasks.spawn(deferred);
@@ -130,16 +136,19 @@ pub(crate) async fn submit(
 }
 
 /// Has an upstream carry out a request whose credentials were looked at. It is on its way when this
-/// returns.
+/// returns. `user_here` is the user of this world who has the login of the upstream's: the number of
+/// the upstream's user may be another user's here.
 pub(crate) fn submit_upstream(
     state: &ServerState,
     upstream: &mut UpstreamSide,
     requester: &Arc<Requester>,
+    user_here: Option<UserId>,
     caller: Result<Option<Principal>, Fault>,
     request: Request,
 ) -> Outcome {
     let correlation = request.correlation.clone();
     let record = Record::begin(state, requester, &caller, &request.command, correlation);
+    let record = Record { counted_user: Some(user_here), ..record };
     let caller = match caller {
         Ok(caller) => caller,
         Err(fault) => return Outcome::Completed(record.complete(None, Err(fault), None)),
@@ -167,6 +176,8 @@ struct Record {
     requester: Arc<Requester>,
     /// The user whose request it is: a logout leaves none.
     user_before: Option<UserId>,
+    /// The user whom the ledger counts, where that is not the caller.
+    counted_user: Option<Option<UserId>>,
     received_at: Timestamp,
     started: Instant,
     operation: &'static str,
@@ -188,6 +199,7 @@ impl Record {
         Self {
             requester: requester.clone(),
             user_before: user_before.map(|principal| principal.identity.user),
+            counted_user: None,
             received_at: if is_counted { state.engine.now() } else { Timestamp::default() },
             started: Instant::now(),
             operation: command.name(),
@@ -207,7 +219,7 @@ impl Record {
         let (revision, address) = (*revision, *address);
         let user = principal.map(|principal| principal.identity.user);
         usage.count(&CountedRequest {
-            user: user.or(self.user_before),
+            user: self.counted_user.unwrap_or(user.or(self.user_before)),
             address,
             agent: user_agent.as_deref().unwrap_or_default(),
             dialect: dialect.id(),

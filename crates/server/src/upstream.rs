@@ -13,7 +13,8 @@ use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use tolmach_dialect::{Request, Subscription};
 use tolmach_domain::{
-    Answer, ConnectionId, Credentials, Event, Fault, FlowId, FlowSummary, SessionId,
+    Answer, Authority, Command, ConnectionId, Credentials, Event, Fault, FlowId, FlowSummary,
+    Secret, SessionId,
 };
 use tolmach_engine::Principal;
 
@@ -26,6 +27,40 @@ pub trait Upstream: Send + Sync + 'static {
     /// The problem of the latest attempt to reach the upstream, if that failed: for the readiness
     /// page.
     fn last_error(&self) -> Option<String>;
+
+    /// True if a client has got this token by way of this upstream, from this process.
+    fn has_token(&self, _token: &Secret) -> bool {
+        false
+    }
+
+    /// The login of the user of a session, as the client gave it if it has logged in here.
+    fn login(&self, _session: SessionId) -> Option<String> {
+        None
+    }
+
+    /// Takes a copy of a request that the engine has carried out, to make it at the upstream too
+    /// and compare the answers. Never waits: what there is no room for is dropped.
+    fn mirror(&self, _request: MirroredRequest) {}
+
+    /// Drops the copies that wait.
+    fn end_mirror(&self) {}
+}
+
+/// A request that the engine has carried out, for an upstream that mirrors it.
+pub struct MirroredRequest {
+    /// The login of its user, in lower case.
+    pub login: Arc<str>,
+    /// The id of the dialect of its connection.
+    pub dialect: &'static str,
+    /// The authority that it claims.
+    pub authority: Authority,
+    /// The request, with the ids of the engine.
+    pub command: Arc<Command>,
+    /// The engine's answer, or the fault that it was refused with.
+    pub outcome: Result<Answer, Fault>,
+    /// The flows of its user at the engine, which are read when this is awaited; `None` where they
+    /// cannot be read.
+    pub flows: BoxFuture<'static, Option<Vec<FlowSummary>>>,
 }
 
 /// A client's connection, as its upstream is told of it.
@@ -121,6 +156,8 @@ pub(crate) struct UpstreamSide {
     pub(crate) connection: Box<dyn UpstreamConnection>,
     /// `None` for an HTTP request.
     pub(crate) events: Option<EventSink>,
+    /// The login as which the upstream pushes events.
+    pub(crate) received_as: Option<SessionId>,
 }
 
 impl UpstreamSide {

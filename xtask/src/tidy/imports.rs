@@ -102,7 +102,7 @@ const TABLE: [Row; 19] = [
     },
     Row {
         package: "bridge",
-        may: &["domain", "engine", "dialect", "server", "client"],
+        may: &["domain", "engine", "dialect", "server", "client", "migration"],
         never: &["sea-orm", "redis", "clap", "toml"],
     },
     Row { package: "client", may: &["domain", "dialect", "capture"], never: &["sea-orm", "redis"] },

@@ -5,11 +5,11 @@ use crate::arguments::{BridgeArguments, Location, UpstreamDialect};
 use crate::config::{Config, Sources};
 use crate::dialects;
 use crate::error::{CliError, RuntimeError, UsageError};
+use crate::upstreams;
 use std::sync::Arc;
 use tolmach_adapters::OsEntropy;
-use tolmach_bridge::{Bridge, BridgeOptions, Wire};
+use tolmach_bridge::Bridge;
 use tolmach_client::{Endpoint, Trust};
-use tolmach_dialect::{Dialect, OptionTable};
 
 pub(crate) async fn run(
     location: &Location,
@@ -18,8 +18,7 @@ pub(crate) async fn run(
     let mut config = config(location, arguments)?;
     let trust = Trust::new(arguments.upstream_ca.as_deref()).map_err(UsageError::UpstreamTrust)?;
     let wire = |endpoint: &Endpoint, named: &UpstreamDialect| {
-        let dialect = upstream_dialect(&config, named)?;
-        Ok::<_, UsageError>(Wire { endpoint: endpoint.clone(), trust: trust.clone(), dialect })
+        upstreams::server_wire(&config, endpoint.clone(), trust.clone(), named)
     };
     let mut wires = vec![wire(&arguments.upstream, &arguments.upstream_dialect)?];
     if let (Some(endpoint), Some(named)) = (&arguments.accounts, &arguments.accounts_dialect) {
@@ -27,7 +26,7 @@ pub(crate) async fn run(
     }
     select(&mut config, &arguments.dialects)?;
     let entropy = Arc::new(OsEntropy::new()?);
-    let bridge = Arc::new(Bridge::new(wires, options(&config), entropy));
+    let bridge = Arc::new(Bridge::new("upstream", wires, upstreams::options(&config), entropy));
     if config.record.folder.as_os_str().is_empty() {
         // The folder of the store is removed at the end.
         config.record.folder = location.data.join("captures");
@@ -48,25 +47,13 @@ fn config(location: &Location, arguments: &BridgeArguments) -> Result<Config, Us
     }
     let mut config = Config::load(sources)?;
     config.ledger.enabled = false;
+    // All users are those of one server.
+    config.bridge.upstreams.clear();
     for section in config.dialects.by_id.values_mut() {
         // The ids of clients are the upstream's.
         section.ids = None;
     }
     Ok(config)
-}
-
-/// The dialect of a server, with its options.
-fn upstream_dialect(
-    config: &Config,
-    named: &UpstreamDialect,
-) -> Result<Arc<dyn Dialect>, UsageError> {
-    let section = config.dialects.by_id.get(&named.id);
-    let options = section.map_or_else(OptionTable::new, |section| section.options.clone());
-    let dialect = dialects::at_revision(&named.id, named.revision(), options)?;
-    match dialect.client() {
-        Some(_) => Ok(dialect),
-        None => Err(UsageError::NoClientSide(named.id.clone())),
-    }
 }
 
 /// Leaves only the dialects of this list enabled, if it has any.
@@ -85,21 +72,6 @@ fn select(config: &mut Config, selected: &[String]) -> Result<(), UsageError> {
     Ok(())
 }
 
-fn options(config: &Config) -> BridgeOptions {
-    let bridge = &config.bridge;
-    BridgeOptions {
-        connect_timeout: bridge.connect_timeout,
-        answer_timeout: bridge.answer_timeout,
-        max_message_bytes: bridge.max_message_bytes,
-        max_sessions: u64::from(bridge.max_sessions),
-        session_lifetime: bridge.session_lifetime,
-        max_idle_connections: u64::from(bridge.max_idle_connections),
-        idle_timeout: bridge.idle_timeout,
-        ping_interval: config.keepalive.ping_interval,
-        ..BridgeOptions::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +83,5 @@ mod tests {
         let enabled = config.dialects.by_id.iter().filter(|(_, section)| section.enabled);
         assert_eq!(enabled.map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["mode"]);
         assert!(select(&mut config, &["mood".to_owned()]).is_err());
-    }
-
-    #[test]
-    fn the_options_of_the_library_are_the_defaults_of_the_configuration() {
-        assert_eq!(options(&Config::with_file("")), BridgeOptions::default());
     }
 }

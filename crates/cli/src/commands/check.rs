@@ -6,6 +6,7 @@ use crate::backend::{self, PhotoTarget, SecretFile};
 use crate::config::{Auth, Config, HttpTls, TcpListener};
 use crate::configured_dialects::configured_dialects;
 use crate::error::{CliError, UsageError};
+use crate::upstreams;
 use std::net::ToSocketAddrs;
 use std::path::Path;
 use tolmach_adapters::MailTarget;
@@ -54,6 +55,7 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
         mistakes.note(check_folder("the mail folder", folder));
     }
     let keys = mistakes.note(describe_keys(&config.auth, data));
+    let upstreams = mistakes.note(upstreams::wires_of_all(config));
     let dialects = mistakes.note(configured_dialects(config).map_err(UsageError::from));
     if dialects.iter().flatten().all(|dialect| !dialect.is_enabled) && dialects.is_some() {
         mistakes.note::<()>(Err(UsageError::NothingEnabled));
@@ -65,9 +67,10 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
         Some(photos),
         Some(mail),
         Some(keys),
+        Some(upstreams),
         Some(dialects),
         true,
-    ) = (tls, store, bus, photos, mail, keys, dialects, mistakes.0.is_empty())
+    ) = (tls, store, bus, photos, mail, keys, upstreams, dialects, mistakes.0.is_empty())
     else {
         return Err(UsageError::Several(mistakes.0));
     };
@@ -86,6 +89,10 @@ async fn check(config: &Config, data: &Path) -> Result<String, UsageError> {
         ("shared", config.routing.shared_paths.join(" ")),
     ];
     let mut text: String = rows.map(|(name, value)| format!("{name:8} {value}\n")).concat();
+    for (name, _) in upstreams {
+        let url = &config.bridge.upstreams[&name].url;
+        text.push_str(&format!("{:8} {name} at {url}\n", "upstream"));
+    }
     for collision in collisions {
         text.push_str(&format!("collision: {collision}\n"));
     }

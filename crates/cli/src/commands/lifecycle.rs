@@ -3,6 +3,7 @@
 use super::operator::load_config;
 use crate::arguments::Location;
 use crate::backend::Backend;
+use crate::config::Config;
 use crate::configured_dialects::configured_dialects;
 use crate::dialects::DialectError;
 use crate::error::{CliError, RuntimeError, UsageError};
@@ -19,9 +20,7 @@ pub(crate) async fn run(
 ) -> Result<String, CliError> {
     let config = load_config(location)?;
     if let Some(version) = command.version() {
-        let dialects = configured_dialects(&config).map_err(UsageError::from)?;
-        let manifests = dialects.iter().map(|one| one.dialect.manifest());
-        check(version, manifests).map_err(UsageError::from)?;
+        check_version(&config, version)?;
     }
     let backend = Backend::open(&config, &location.data).await?;
     let done = carry_out(&backend, command).await;
@@ -43,6 +42,12 @@ impl LifecycleCommand {
 }
 
 /// Fails if a dialect or revision does not exist.
+pub(super) fn check_version(config: &Config, version: &Version) -> Result<(), UsageError> {
+    let dialects = configured_dialects(config).map_err(UsageError::from)?;
+    let manifests = dialects.iter().map(|one| one.dialect.manifest());
+    check(version, manifests).map_err(UsageError::from)
+}
+
 fn check<'a>(
     version: &Version,
     mut manifests: impl Iterator<Item = &'a tolmach_dialect::Manifest>,
@@ -85,7 +90,8 @@ async fn subject(backend: &Backend, clients: ClientArguments) -> Result<RuleSubj
     };
     let dialect = Some(version.dialect);
     let revision = version.revision;
-    Ok(RuleSubject { dialect, revision, user, network: address, user_agent, share })
+    let subject = RuleSubject { dialect, revision, user, ..RuleSubject::default() };
+    Ok(RuleSubject { network: address, user_agent, share, ..subject })
 }
 
 /// The user with this login or e-mail address, or else with this number.
@@ -103,10 +109,10 @@ async fn user_number(backend: &Backend, text: String) -> Result<UserId, CliError
 }
 
 async fn clear(backend: &Backend, cleared: &[ClearedRules]) -> Result<String, CliError> {
-    let rules = backend.engine.rules().await?;
+    let rules = lifecycle_rules(backend).await?;
     let mut numbers = Vec::new();
     for selection in cleared {
-        let of_selection = rules.rules().iter().filter(|rule| is_cleared(selection, rule));
+        let of_selection = rules.iter().filter(|rule| is_cleared(selection, rule));
         let found: Vec<i64> = of_selection.map(|rule| rule.number).collect();
         if found.is_empty() {
             return Err(RuntimeError::NoSuchRule(selection.to_string()).into());
@@ -127,12 +133,18 @@ fn is_cleared(selection: &ClearedRules, rule: &Rule) -> bool {
 }
 
 async fn list(backend: &Backend) -> Result<String, CliError> {
-    let rules = backend.engine.rules().await?;
+    let rules = lifecycle_rules(backend).await?;
     let mut logins = BTreeMap::new();
-    for user in rules.rules().iter().filter_map(|rule| rule.subject.user) {
+    for user in rules.iter().filter_map(|rule| rule.subject.user) {
         logins.insert(user, backend.engine.login(user).await?.unwrap_or_default());
     }
-    Ok(listing(rules.rules(), &logins))
+    Ok(listing(&rules, &logins))
+}
+
+/// The rules about versions: those about servers are of `tolmach route`.
+async fn lifecycle_rules(backend: &Backend) -> Result<Vec<Rule>, CliError> {
+    let rules = backend.engine.rules().await?;
+    Ok(rules.rules().iter().filter(|rule| !rule.effect.is_route()).cloned().collect())
 }
 
 fn listing(rules: &[Rule], logins: &BTreeMap<UserId, String>) -> String {
@@ -151,7 +163,7 @@ fn listing(rules: &[Rule], logins: &BTreeMap<UserId, String>) -> String {
 }
 
 fn clients(subject: &RuleSubject, logins: &BTreeMap<UserId, String>) -> String {
-    let RuleSubject { dialect: _, revision: _, user, network, user_agent, share } = subject;
+    let RuleSubject { user, network, user_agent, share, .. } = subject;
     let mut parts = Vec::new();
     parts.extend(user.map(|user| {
         let login = logins.get(&user).map(String::as_str).unwrap_or_default();
@@ -165,7 +177,9 @@ fn clients(subject: &RuleSubject, logins: &BTreeMap<UserId, String>) -> String {
 
 fn details(effect: &RuleEffect) -> String {
     match effect {
-        RuleEffect::Permitted => String::new(),
+        RuleEffect::Permitted | RuleEffect::Served { .. } | RuleEffect::Mirrored { .. } => {
+            String::new()
+        }
         RuleEffect::Deprecated(Deprecation { since, sunset, link }) => {
             let sunset = sunset.map(|time| format!(", sunset {}", time.rfc3339()));
             let link = link.as_ref().map(|link| format!(", {link}"));

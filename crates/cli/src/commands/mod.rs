@@ -18,6 +18,7 @@ mod operator;
 pub(crate) mod prune;
 pub(crate) mod record;
 pub(crate) mod replay;
+pub(crate) mod route;
 pub(crate) mod serve;
 pub(crate) mod token;
 pub(crate) mod translate;

@@ -9,12 +9,14 @@ use crate::file_retention::remove_daily;
 use crate::gateway_recording;
 use crate::serving::server_builder;
 use crate::signals::{Hangups, shutdown_on_signal};
-use crate::{bus_metrics, logging};
+use crate::{bus_metrics, logging, upstreams};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tolmach_adapters::OsEntropy;
+use tolmach_engine::ports::Entropy;
 use tolmach_server::{Metrics, TcpOptions, Upstream};
 
 pub(crate) async fn run(location: &Location, listen: &ListenArguments) -> Result<String, CliError> {
@@ -57,6 +59,12 @@ pub(crate) async fn serve(
     let mut builder = server_builder(&backend, &config, dialects.list()).metrics(metrics);
     if let Some(upstream) = upstream {
         builder = builder.upstream(upstream);
+    }
+    if !config.bridge.upstreams.is_empty() {
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::new()?);
+        for (name, upstream) in upstreams::named(&config, &entropy)? {
+            builder = builder.named_upstream(name, upstream);
+        }
     }
     if let Some(tls) = &tls {
         builder = builder.tls(tls.clone());

@@ -16,8 +16,8 @@ mod values;
 
 pub(crate) use error::ConfigError;
 pub(crate) use sections::{
-    Auth, Blobs, Config, Http, HttpTls, LedgerAddresses, Log, LogFormat, Record, TcpListener,
-    Throttle,
+    Auth, Blobs, Config, Http, HttpTls, LedgerAddresses, Log, LogFormat, NamedUpstream, Record,
+    TcpListener, Throttle,
 };
 pub(crate) use sources::Sources;
 pub(crate) use values::parse_duration;

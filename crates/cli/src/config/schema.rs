@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, InvalidValue};
 use super::origin::Origin;
-use super::sections::{Config, DialectSection};
+use super::sections::{Config, DialectSection, NamedUpstream};
 use super::sources::{Assignment, Given, flatten};
 use crate::dialects;
 use toml::{Table, Value};
@@ -41,6 +41,7 @@ impl Schema {
             Given::Typed(value) => value,
             Given::Text(text) => self.typed(&key, text),
         };
+        self.add_upstream(&key);
         let Some(slot) = self.value(&key) else { return Err(self.unknown(origin, key)) };
         let shown = (!SECRETS.contains(&key.as_str())).then(|| value.to_string());
         let previous = std::mem::replace(slot, value);
@@ -64,6 +65,20 @@ impl Schema {
         parts
             .try_fold(first, |value, part| value.as_table_mut()?.get_mut(part))
             .filter(|value| !value.is_table())
+    }
+
+    /// Adds the section that a key of an upstream belongs to, if it is not there.
+    fn add_upstream(&mut self, key: &str) {
+        let parts: Vec<&str> = key.split('.').collect();
+        let ["bridge", name, field] = parts.as_slice() else { return };
+        if !NamedUpstream::KEYS.contains(field) {
+            return;
+        }
+        if let Some(bridge) = self.values.get_mut("bridge").and_then(Value::as_table_mut) {
+            let empty = || NamedUpstream::KEYS.map(|key| (key.to_owned(), Value::from("")));
+            let section = || Value::Table(Table::from_iter(empty()));
+            bridge.entry((*name).to_owned()).or_insert_with(section);
+        }
     }
 
     fn check(&self, key: &str) -> Result<(), InvalidValue> {

@@ -368,7 +368,6 @@ pub(crate) enum LedgerAddresses {
 
 /// `[bridge]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Bridge {
     #[serde(deserialize_with = "values::positive_duration")]
     pub(crate) connect_timeout: Duration,
@@ -384,6 +383,29 @@ pub(crate) struct Bridge {
     pub(crate) max_idle_connections: u32,
     #[serde(deserialize_with = "values::positive_duration")]
     pub(crate) idle_timeout: Duration,
+    #[serde(deserialize_with = "values::size")]
+    pub(crate) mirror_queue_bytes: usize,
+    /// The servers that the gateway knows by name, beside its own data.
+    #[serde(flatten)]
+    pub(crate) upstreams: BTreeMap<String, NamedUpstream>,
+}
+
+/// `[bridge.<name>]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NamedUpstream {
+    pub(crate) url: String,
+    pub(crate) dialect: String,
+    /// Empty, like `accounts_dialect`, if users log in at `url`.
+    pub(crate) accounts: String,
+    pub(crate) accounts_dialect: String,
+    /// Empty for the authorities that browsers trust.
+    pub(crate) ca: PathBuf,
+}
+
+impl NamedUpstream {
+    /// The names of its keys.
+    pub(crate) const KEYS: [&str; 5] = ["url", "dialect", "accounts", "accounts_dialect", "ca"];
 }
 
 /// `[record]`

@@ -1,4 +1,5 @@
-//! Serving rules: which clients are served, and how. An operator sets them while gateways run.
+//! Serving rules: which clients are served, how, and by which server. An operator sets them while
+//! gateways run.
 
 use super::StoreError;
 use async_trait::async_trait;
@@ -58,7 +59,8 @@ impl NewRule {
     /// The text that is equal for two rules if the later one replaces the earlier one: the clients,
     /// but for the size of a share, and the name of the effect.
     pub fn slot(&self) -> String {
-        let RuleSubject { dialect, revision, user, network, user_agent, share } = &self.subject;
+        let RuleSubject { dialect, revision, user, login, network, user_agent, share } =
+            &self.subject;
         let mut slot = self.effect.name().to_owned();
         let mut part = |name: &str, value: Option<String>| {
             slot.extend(value.map(|value| format!(" {name}={value}")));
@@ -66,6 +68,8 @@ impl NewRule {
         part("dialect", dialect.clone());
         part("revision", revision.clone());
         part("user", user.map(|user| user.to_string()));
+        // In quotes, because it may contain anything.
+        part("login", login.as_ref().map(|login| format!("{login:?}")));
         part("network", network.map(|network| network.to_string()));
         part("share", share.map(|_| "any".to_owned()));
         // The last one, because it may contain anything.
@@ -83,6 +87,8 @@ pub struct RuleSubject {
     pub revision: Option<String>,
     /// A user.
     pub user: Option<UserId>,
+    /// A user by login, in lower case: one of another server has no id here.
+    pub login: Option<String>,
     /// A network with the client's address.
     pub network: Option<IpNet>,
     /// A part of the `User-Agent` header.
@@ -91,7 +97,8 @@ pub struct RuleSubject {
     pub share: Option<Share>,
 }
 
-/// The way in which clients are served: a state in the life cycle of their dialect or revision.
+/// The way in which clients are served: a state in the life cycle of their dialect or revision, or a
+/// server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleEffect {
     /// As if there were no rule: an exception from a more general one.
@@ -105,6 +112,16 @@ pub enum RuleEffect {
         /// The time.
         from: Timestamp,
     },
+    /// Served by an upstream, or by the gateway itself.
+    Served {
+        /// The name of the upstream; `None` for the gateway.
+        by: Option<String>,
+    },
+    /// Their requests are sent to an upstream as well, and the answers compared.
+    Mirrored {
+        /// The name of the upstream.
+        to: String,
+    },
 }
 
 impl RuleEffect {
@@ -115,7 +132,14 @@ impl RuleEffect {
             Self::Deprecated(_) => "deprecated",
             Self::Brownout(_) => "brownout",
             Self::Refused { .. } => "refused",
+            Self::Served { .. } => "served",
+            Self::Mirrored { .. } => "mirrored",
         }
+    }
+
+    /// True for the server of clients, false for a state in the life cycle of their version.
+    pub fn is_route(&self) -> bool {
+        matches!(self, Self::Served { .. } | Self::Mirrored { .. })
     }
 }
 

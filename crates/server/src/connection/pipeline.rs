@@ -290,6 +290,9 @@ mod tests {
             authority: Authority::Member,
             wide_ids: Vec::new(),
             is_login: false,
+            readable: None,
+            flow_read: None,
+            mirrored: None,
         }
     }
 

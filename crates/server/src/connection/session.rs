@@ -3,7 +3,9 @@
 use super::pipeline::{InFlight, Submitted, content_bytes};
 use super::step::AuthContext;
 use crate::broadcast::Broadcast;
-use crate::hub::Subscriber;
+use crate::client_route::ClientRoute;
+use crate::dual::DualRunning;
+use crate::hub::{FlowAsRead, FlowReadStart, Subscriber};
 use crate::identity::ConnectionIdentity;
 use crate::ledger::Usage;
 use crate::lifecycle::{ClientLifecycle, ruled_user};
@@ -24,11 +26,9 @@ use tokio::time::Instant;
 use tolmach_dialect::{
     Close, Frame, RenderContext, Request, Revision, ServerSession, Subscription,
 };
-use tolmach_domain::{
-    Answer, Authority, Command, Event, EventKind, Fault, Identity, SessionId, UserId,
-};
+use tolmach_domain::{Answer, Authority, Command, Event, EventKind, Fault, Identity, UserId};
 use tolmach_engine::ports::ReadMark;
-use tolmach_engine::{Principal, RuledUser};
+use tolmach_engine::{Principal, ReadableFlow, RuledUser};
 
 /// The shortest time between two looks at credentials that are about to expire.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(50);
@@ -41,8 +41,8 @@ pub(crate) struct ConnectionSession {
     requester: Arc<Requester>,
     /// The side towards the upstream, if one carries out requests in the engine's place.
     upstream: Option<Box<UpstreamSide>>,
-    /// The login as which the upstream pushes events.
-    received_as: Option<SessionId>,
+    /// The server that serves the client, where there are upstreams beside the engine.
+    route: Option<Box<ClientRoute>>,
     pub(super) subscriber: Arc<Subscriber>,
     /// `None` while it is parked in the send queue.
     pub(super) send_half: Option<Box<SendHalf>>,
@@ -83,7 +83,7 @@ impl ConnectionSession {
             state,
             requester,
             upstream: upstream.map(Box::new),
-            received_as: None,
+            route: None,
             subscriber,
             send_half,
             identity: ConnectionIdentity::default(),
@@ -148,9 +148,13 @@ impl ConnectionSession {
         self.send_half().recording = Recording::open(&*recorder, &connection);
     }
 
-    /// The user whose connection it is.
+    /// The user of this world whose connection it is.
     pub(super) fn owner(&self) -> Option<UserId> {
-        self.identity.owner().map(|principal| principal.identity.user)
+        let owner = self.identity.owner().map(|principal| principal.identity.user)?;
+        match &self.route {
+            Some(route) if route.upstream().is_some() => route.user_here(),
+            _ => Some(owner),
+        }
     }
 
     pub(super) fn send_half(&mut self) -> &mut SendHalf {
@@ -187,24 +191,89 @@ impl ConnectionSession {
     pub(super) fn submit(
         &mut self,
         caller: Result<Option<Principal>, Fault>,
-        context: AuthContext,
+        mut context: AuthContext,
         request: Request,
     ) -> InFlight {
         let bytes = content_bytes(&request.command);
         if let Some(upstream) = &mut self.upstream {
-            let outcome = submit_upstream(&self.state, upstream, &self.requester, caller, request);
+            let user_here = self.route.as_ref().and_then(|route| route.user_here());
+            let (state, requester) = (&self.state, &self.requester);
+            let outcome = submit_upstream(state, upstream, requester, user_here, caller, request);
             return Box::pin(ready(Submitted { outcome, context, bytes }));
         }
         let (state, requester) = (self.state.clone(), self.requester.clone());
+        let readable = context.readable.take();
         Box::pin(async move {
-            let outcome = submit(&state, &requester, caller, request).await;
+            let outcome = submit(&state, &requester, caller, readable, request).await;
             Submitted { outcome, context, bytes }
         })
     }
 
-    /// Gives the objects that a request names the ids that they have in the world, and proves its
-    /// credentials.
+    /// Chooses the server for a request, gives the objects that it names the ids that they have in
+    /// that server's world, and proves its credentials.
     pub(super) async fn begin(
+        &mut self,
+        request: &mut Request,
+    ) -> (AuthContext, Result<Option<Principal>, Fault>) {
+        match self.state.dual.clone() {
+            None => self.prove(request).await,
+            Some(dual) => Box::pin(self.begin_routed(&dual, request)).await,
+        }
+    }
+
+    async fn begin_routed(
+        &mut self,
+        dual: &Arc<DualRunning>,
+        request: &mut Request,
+    ) -> (AuthContext, Result<Option<Principal>, Fault>) {
+        let is_proven = self.identity.owner().is_some();
+        let route = self.route.get_or_insert_default();
+        match route.choose(dual, &self.requester, request, is_proven).await {
+            Ok(true) => self.follow_route(),
+            Ok(false) => {}
+            Err(fault) => return (AuthContext::take(request, Vec::new()), Err(fault)),
+        }
+        let route = self.route.get_or_insert_default();
+        let others = route.others(dual, request);
+        let original = (!others.is_empty()).then(|| request.clone());
+        let (mut context, mut caller) = self.prove(request).await;
+        if let (Some(original), Err(Fault::Unauthenticated)) = (original, &caller) {
+            // A token that an upstream has given out by way of another node, or directly.
+            for named in others {
+                self.route.get_or_insert_default().enter(Some(&named));
+                self.follow_route();
+                *request = original.clone();
+                (context, caller) = self.prove(request).await;
+                if caller.is_ok() {
+                    break;
+                }
+                self.route.get_or_insert_default().enter(None);
+                self.follow_route();
+            }
+        }
+        if self.route.as_ref().is_some_and(|route| route.is_mirrored()) {
+            context.mirrored = Some(Arc::new(request.command.clone()));
+        }
+        (context, caller)
+    }
+
+    /// Opens the side towards the server of the route. The connection has no subscription yet.
+    fn follow_route(&mut self) {
+        let (connection, id) = (self.subscriber.id, self.dialect().id());
+        let upstream = self.route.as_ref().and_then(|route| route.upstream()).cloned();
+        let side = upstream.as_ref().map(|named| {
+            let upstream = &*named.upstream;
+            self.state.open_side(upstream, connection, id, Some(&self.subscriber))
+        });
+        self.upstream = side.map(Box::new);
+        let dialect = self.dialect().clone();
+        if let Some(dialect) = self.route.as_mut().and_then(|it| it.dialect_change(&dialect)) {
+            self.requester = Arc::new(self.requester.with_dialect(dialect.clone()));
+            self.send_half().set_dialect(dialect);
+        }
+    }
+
+    async fn prove(
         &mut self,
         request: &mut Request,
     ) -> (AuthContext, Result<Option<Principal>, Fault>) {
@@ -214,10 +283,10 @@ impl ConnectionSession {
             Ok(wide_ids) => (wide_ids, None),
             Err(fault) => (Vec::new(), Some(fault)),
         };
-        let context = AuthContext::take(request, wide_ids);
+        let mut context = AuthContext::take(request, wide_ids);
         let caller = match fault {
             Some(fault) => Err(fault),
-            None => self.authenticate(&context, &request.command).await,
+            None => self.authenticate(&mut context, &request.command).await,
         };
         (context, caller)
     }
@@ -226,25 +295,36 @@ impl ConnectionSession {
     /// from then on. A client that the serving rules refuse learns that first.
     async fn authenticate(
         &mut self,
-        context: &AuthContext,
+        context: &mut AuthContext,
         command: &Command,
     ) -> Result<Option<Principal>, Fault> {
         let bound = self.identity.bound();
-        let principal = match &mut self.upstream {
+        let mut principal = match &mut self.upstream {
             Some(upstream) => upstream.authenticate(&context.credentials, bound).await,
             None => self.state.engine.authenticate(&context.credentials, bound).await,
         };
+        if let (Some(dual), Some(route), Ok(Some(proven))) =
+            (&self.state.dual, &mut self.route, &principal)
+            && let Err(fault) = route.confirm(dual, &self.requester, proven).await
+        {
+            principal = Err(fault);
+        }
         let caller = principal.as_ref().ok().and_then(Option::as_ref);
         let user = ruled_user(caller, self.identity.owner().as_ref(), command);
+        let user = self.route.as_ref().map_or(user, |route| route.ruled_user(user));
         if let Err(fault) = self.lifecycle.admit(&self.state, &self.requester, user) {
             self.is_refused = true;
             return Err(fault);
         }
         let principal = principal?;
         if let Some(principal) = principal {
+            if let (Some(dual), Some(route)) = (&self.state.dual, &mut self.route) {
+                route.list(dual, &self.requester, &self.subscriber);
+            }
             self.identity.proven(principal);
             self.announce().await?;
-            self.subscribe(context.authority).await?;
+            context.readable = self.subscribe(context.authority, None).await?.map(Box::new);
+            context.flow_read = self.start_flow_read(command);
         }
         Ok(principal)
     }
@@ -257,9 +337,15 @@ impl ConnectionSession {
         frames: &mut Vec<Frame>,
     ) {
         let admission = (&*self.state, &*self.requester);
-        if context.is_login && !self.lifecycle.admit_login(admission, &mut completed).await {
+        let upstream_user = self.route.as_ref().filter(|route| route.upstream().is_some());
+        let elsewhere = upstream_user
+            .map(|route| route.user_here().map_or(RuledUser::Unknown, RuledUser::Known));
+        if context.is_login
+            && !self.lifecycle.admit_login(admission, elsewhere, &mut completed).await
+        {
             self.is_refused = true;
         }
+        self.route_completed(context, &completed);
         let Completed { mut response, principal, read_mark, .. } = completed;
         self.identity.completed(&context.credentials, principal, &response.outcome);
         if let Err(fault) = self.announce().await {
@@ -288,6 +374,7 @@ impl ConnectionSession {
             }
             _ => None,
         };
+        let as_read = self.flow_as_read(context, principal, &response.outcome);
         let ids = dialect.external_ids.as_deref();
         let answer = ForWire::new(ids, response, summary, context.wide_ids.clone()).await;
         let ForWire { response, summary, wide_ids } = answer;
@@ -303,24 +390,54 @@ impl ConnectionSession {
                 "the dialect cannot encode this response"
             ),
         }
-        if let Err(fault) = self.subscribe(context.authority).await {
+        if let Err(fault) = self.subscribe(context.authority, as_read).await {
             tracing::warn!(dialect = dialect.id(), %fault, "the connection cannot be subscribed");
         }
     }
 
-    /// The close of the connection, if the serving rules refuse its client.
+    /// Follows a request that was carried out: lists a connection that has logged in, and has the
+    /// request mirrored.
+    fn route_completed(&mut self, context: &AuthContext, completed: &Completed) {
+        let (Some(dual), Some(route)) = (&self.state.dual, &mut self.route) else { return };
+        let outcome = &completed.response.outcome;
+        if let Some(command) = &context.mirrored {
+            let made = (context.authority, command.clone());
+            let principal = completed.principal;
+            route.mirror(&self.state.engine, &self.requester, made, principal, outcome);
+        }
+        match outcome {
+            Ok(Answer::Granted(_)) if completed.principal.is_some() => {
+                route.granted();
+                route.list(dual, &self.requester, &self.subscriber);
+            }
+            Ok(Answer::LoggedOut | Answer::AccountDeleted { .. }) => route.logged_out(),
+            _ => {}
+        }
+    }
+
+    /// The close of the connection, if the serving rules refuse its client, or if another server
+    /// serves it.
     pub(super) fn refused_close(&mut self) -> Option<Close> {
         let owner = self.identity.owner();
         // Rules about users and shares wait for the login.
         let user = owner.map_or(RuledUser::Pending, |it| RuledUser::Known(it.identity.user));
         let refused = self.lifecycle.refusal(&self.state, &self.requester, user).is_some();
         let code = self.dialect().manifest().close_codes.going_away;
+        if self.has_moved() {
+            return Some(Close::new(code, "another server serves this user now"));
+        }
         (refused || self.is_refused).then(|| Close::new(code, "this version is not served now"))
     }
 
-    /// True if a serving rule has refused a request: its response is the last one.
+    /// True if a serving rule has refused a request, or if another server serves the client now: its
+    /// response is the last one.
     pub(super) fn is_refused(&self) -> bool {
-        self.is_refused
+        self.is_refused || self.has_moved()
+    }
+
+    /// True if another server serves the user of the connection now.
+    fn has_moved(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.has_moved())
     }
 
     /// Adds the headers that announce the end of the client's version, if that is announced.
@@ -383,15 +500,54 @@ impl ConnectionSession {
         if identity.is_some() && self.proof_deadline.take().is_some() {
             self.place.prove();
         }
-        if let (Some(identity), Some(recording)) = (identity, &mut self.send_half().recording) {
-            recording.user(identity.user);
+        let owner = self.owner();
+        if let (Some(_), Some(user), Some(recording)) =
+            (identity, owner, &mut self.send_half().recording)
+        {
+            recording.user(user);
         }
         let dialect = self.dialect().clone();
         announce_identity(dialect.external_ids.as_deref(), self.session(), identity).await
     }
 
+    /// The start of the read that a command is, if its answer is a flow with its members, and the
+    /// dialect may have the connection subscribed to that.
+    fn start_flow_read(&self, command: &Command) -> Option<FlowReadStart> {
+        match command {
+            Command::GetFlow { flow, members: true, .. }
+                if self.upstream.is_none() && self.dialect().manifest().needs_flow_summaries =>
+            {
+                Some(self.state.hub.start_flow_read(*flow))
+            }
+            _ => None,
+        }
+    }
+
+    /// The flow in the answer to a request of the connection's user, unless the connection is
+    /// subscribed to it already.
+    fn flow_as_read(
+        &mut self,
+        context: &AuthContext,
+        principal: Option<Principal>,
+        outcome: &Result<Answer, Fault>,
+    ) -> Option<FlowAsRead> {
+        let (begun, Ok(Answer::Flow(summary))) = (context.flow_read?, outcome) else { return None };
+        let user = principal?.identity.user;
+        let is_own = self.identity.current().is_some_and(|identity| identity.user == user);
+        let subscribed = self.send_half().subscription == Subscription::Flow(summary.flow.id);
+        if !is_own || subscribed {
+            return None;
+        }
+        self.state.hub.flow_as_read(begun, summary)
+    }
+
     /// Subscribes the connection to what its session wants, as far as its user may receive it.
-    async fn subscribe(&mut self, authority: Authority) -> Result<(), Fault> {
+    /// `as_read` is the flow in the answer to the request. Returns the flow if it was read here.
+    async fn subscribe(
+        &mut self,
+        authority: Authority,
+        as_read: Option<FlowAsRead>,
+    ) -> Result<Option<ReadableFlow>, Fault> {
         let current = self.identity.current();
         let wanted = match current {
             Some(_) => self.session().subscription(),
@@ -409,25 +565,28 @@ impl ConnectionSession {
             let session = session.filter(|_| wanted != Subscription::None);
             let send_half =
                 self.send_half.as_mut().expect("it is parked only while the task waits");
-            if wanted != send_half.subscription || session != self.received_as {
+            if wanted != send_half.subscription || session != upstream.received_as {
                 send_half.subscription = wanted;
-                self.received_as = session;
+                upstream.received_as = session;
                 upstream.connection.subscribe(session, wanted);
             }
-            return Ok(());
+            return Ok(None);
         }
         let owner = principal.map(|principal| principal.identity.user);
         if wanted == self.send_half().subscription && owner == self.attached {
-            return Ok(());
+            return Ok(None);
         }
         self.detach();
-        let Some(user) = owner else { return Ok(()) };
+        let Some(user) = owner else { return Ok(None) };
+        let mut readable = None;
         let (state, subscriber) = (self.state.clone(), self.subscriber.clone());
         match (current, wanted) {
             (Some(identity), Subscription::Flow(flow)) => {
                 let needs_summary = self.dialect().manifest().needs_flow_summaries;
-                let (hub, reader) = (&state.hub, (identity.user, authority));
-                hub.subscribe_to_flow(&subscriber, user, reader, flow, needs_summary).await?;
+                let (reader, flow) = ((identity.user, authority), (flow, needs_summary));
+                let subscribing =
+                    state.hub.subscribe_to_flow(&subscriber, user, reader, flow, as_read);
+                readable = subscribing.await?;
             }
             (Some(_), Subscription::AllFlows) => {
                 state.hub.subscribe_to_all(&subscriber, user).await?;
@@ -436,7 +595,7 @@ impl ConnectionSession {
         }
         self.attached = Some(user);
         self.send_half().subscription = wanted;
-        Ok(())
+        Ok(readable)
     }
 
     /// Ends the subscription. The connection still receives the ends of its owner's sessions.

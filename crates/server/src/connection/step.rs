@@ -1,9 +1,12 @@
 //! The steps that a connection takes one after the other.
 
 use super::end::End;
+use crate::hub::FlowReadStart;
 use crate::lifecycle::is_login;
+use std::sync::Arc;
 use tolmach_dialect::{Request, Violation};
-use tolmach_domain::{Authority, Credentials};
+use tolmach_domain::{Authority, Command, Credentials};
+use tolmach_engine::ReadableFlow;
 
 /// The next thing to do, once everything before it is done.
 pub(super) enum Step {
@@ -21,6 +24,12 @@ pub(super) struct AuthContext {
     pub(super) wide_ids: Vec<i64>,
     /// True if the request is a login, which proves the user by itself.
     pub(super) is_login: bool,
+    /// The flow that the connection was subscribed to for the request.
+    pub(super) readable: Option<Box<ReadableFlow>>,
+    /// The start of the read of a flow that the connection may be subscribed to for the answer.
+    pub(super) flow_read: Option<FlowReadStart>,
+    /// The request, if an upstream is to get a copy of it.
+    pub(super) mirrored: Option<Arc<Command>>,
 }
 
 impl AuthContext {
@@ -28,7 +37,16 @@ impl AuthContext {
     pub(super) fn take(request: &mut Request, wide_ids: Vec<i64>) -> Self {
         let credentials = std::mem::replace(&mut request.credentials, Credentials::Nothing);
         let is_login = is_login(&request.command);
-        Self { credentials, authority: request.authority, wide_ids, is_login }
+        let authority = request.authority;
+        Self {
+            credentials,
+            authority,
+            wide_ids,
+            is_login,
+            readable: None,
+            flow_read: None,
+            mirrored: None,
+        }
     }
 
     /// True if it is the context of this request.

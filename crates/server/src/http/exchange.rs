@@ -3,6 +3,8 @@
 use super::body::{BodyError, leave_unread, read_body};
 use super::response_budget::ResponseBudget;
 use super::responses::error;
+use crate::client_route::{ClientRoute, token_of};
+use crate::dual::{DualRunning, NamedUpstream};
 use crate::identity::ConnectionIdentity;
 use crate::ledger::Usage;
 use crate::lifecycle::{ClientLifecycle, is_login, ruled_user};
@@ -26,8 +28,8 @@ use std::time::Duration;
 use tolmach_dialect::{
     ExpectedBody, Frame, Handshake, RenderContext, Sender, ServerSession, WideIds,
 };
-use tolmach_domain::{Credentials, Fault};
-use tolmach_engine::Principal;
+use tolmach_domain::{Credentials, Fault, Identity};
+use tolmach_engine::{Principal, RuledUser};
 
 /// The time after which a client that has got no memory for its body may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -67,8 +69,9 @@ pub(super) async fn exchange(
     let lifecycle = ClientLifecycle::default();
     let recording = None;
     let upstream = state.open_upstream(connection, requester.dialect.id(), None);
+    let route = state.dual.is_some().then(Box::default);
     let mut exchange =
-        Exchange { state, budget, requester, upstream, session, lifecycle, recording };
+        Exchange { state, budget, requester, upstream, route, session, lifecycle, recording };
     let received = match exchange.receive(&mut body).await {
         Ok(received) => received,
         Err(response) => return leave_unread(&state.traffic, &head, body, response),
@@ -93,6 +96,8 @@ struct Exchange<'a> {
     requester: Arc<Requester>,
     /// The side towards the upstream, if one carries out requests in the engine's place.
     upstream: Option<UpstreamSide>,
+    /// The server that serves the client, where there are upstreams beside the engine.
+    route: Option<Box<ClientRoute>>,
     session: Box<dyn ServerSession>,
     lifecycle: ClientLifecycle,
     recording: Option<Box<Recording>>,
@@ -112,8 +117,12 @@ impl Exchange<'_> {
         let expected = self.session.expected_body();
         let mut meter = TrafficMeter::new(state.traffic.clone(), self.requester.address);
         if let Some(expected) = &expected {
-            match self.authenticate(&expected.credentials, None).await {
-                Ok(principal) => meter.set_user(principal.map(|proven| proven.identity.user)),
+            match self.prove_expected(&expected.credentials).await {
+                Ok(principal) => {
+                    let user = principal.map(|proven| proven.identity.user);
+                    // The number of an upstream's user may be another user's here.
+                    meter.set_user(user.filter(|_| self.upstream.is_none()));
+                }
                 Err(fault) => {
                     dialect.metrics.handshakes_rejected.increment(1);
                     return Err(self.reject(expected, fault));
@@ -146,9 +155,121 @@ impl Exchange<'_> {
         credentials: &Credentials,
         bound: Option<&Principal>,
     ) -> Result<Option<Principal>, Fault> {
-        match &mut self.upstream {
-            Some(upstream) => upstream.authenticate(credentials, bound).await,
-            None => self.state.engine.authenticate(credentials, bound).await,
+        let principal = match &mut self.upstream {
+            Some(upstream) => upstream.authenticate(credentials, bound).await?,
+            None => self.state.engine.authenticate(credentials, bound).await?,
+        };
+        if let (Some(dual), Some(route), Some(principal)) =
+            (&self.state.dual, &mut self.route, &principal)
+        {
+            route.confirm(dual, &self.requester, principal).await?;
+        }
+        Ok(principal)
+    }
+
+    /// Proves the credentials that a body is expected with.
+    async fn prove_expected(
+        &mut self,
+        credentials: &Credentials,
+    ) -> Result<Option<Principal>, Fault> {
+        if let (Some(dual), Some(route)) = (&self.state.dual, &mut self.route)
+            && route.choose_by_token(dual, token_of(credentials))
+        {
+            self.follow_route();
+        }
+        let proven = self.authenticate(credentials, None).await;
+        if let (Some(dual), Err(Fault::Unauthenticated)) = (self.state.dual.clone(), &proven)
+            && token_of(credentials).is_some()
+            && self.upstream.is_none()
+        {
+            for named in dual.in_use() {
+                self.enter(Some(&named));
+                if let Ok(principal) = self.authenticate(credentials, None).await {
+                    return Ok(principal);
+                }
+                self.enter(None);
+            }
+        }
+        proven
+    }
+
+    /// Chooses the server for a request, gives the objects that it names the ids that they have in
+    /// that server's world, and proves its credentials. Returns the wide ids of the request too.
+    async fn begin(
+        &mut self,
+        bound: Option<&Principal>,
+        request: &mut tolmach_dialect::Request,
+    ) -> (Vec<i64>, Result<Option<Principal>, Fault>) {
+        match self.state.dual.clone() {
+            None => self.prove(bound, request).await,
+            Some(dual) => Box::pin(self.begin_routed(&dual, bound, request)).await,
+        }
+    }
+
+    async fn begin_routed(
+        &mut self,
+        dual: &Arc<DualRunning>,
+        bound: Option<&Principal>,
+        request: &mut tolmach_dialect::Request,
+    ) -> (Vec<i64>, Result<Option<Principal>, Fault>) {
+        let route = self.route.get_or_insert_default();
+        match route.choose(dual, &self.requester, request, bound.is_some()).await {
+            Ok(true) => self.follow_route(),
+            Ok(false) => {}
+            Err(fault) => return (Vec::new(), Err(fault)),
+        }
+        let others = self.route.get_or_insert_default().others(dual, request);
+        let original = (!others.is_empty()).then(|| request.clone());
+        let (mut wide_ids, mut caller) = self.prove(bound, request).await;
+        if let (Some(original), Err(Fault::Unauthenticated)) = (original, &caller) {
+            // A token that an upstream has given out by way of another node, or directly.
+            for named in others {
+                self.enter(Some(&named));
+                *request = original.clone();
+                (wide_ids, caller) = self.prove(bound, request).await;
+                if caller.is_ok() {
+                    break;
+                }
+                self.enter(None);
+            }
+        }
+        (wide_ids, caller)
+    }
+
+    async fn prove(
+        &mut self,
+        bound: Option<&Principal>,
+        request: &mut tolmach_dialect::Request,
+    ) -> (Vec<i64>, Result<Option<Principal>, Fault>) {
+        let dialect = self.requester.dialect.clone();
+        let kinds = self.session.flow_kinds();
+        match to_world(dialect.external_ids.as_deref(), kinds, request).await {
+            Ok(wide_ids) => {
+                let credentials = request.credentials.clone();
+                (wide_ids, self.authenticate(&credentials, bound).await)
+            }
+            Err(fault) => (Vec::new(), Err(fault)),
+        }
+    }
+
+    fn enter(&mut self, upstream: Option<&Arc<NamedUpstream>>) {
+        if self.route.get_or_insert_default().enter(upstream) {
+            self.follow_route();
+        }
+    }
+
+    /// Opens the side towards the server of the route.
+    fn follow_route(&mut self) {
+        let upstream = self.route.as_ref().and_then(|route| route.upstream());
+        let (connection, id) = (self.requester.connection, self.requester.dialect.id());
+        let open = |named: &Arc<NamedUpstream>| {
+            self.state.open_side(&*named.upstream, connection, id, None)
+        };
+        self.upstream = upstream.map(open);
+        let dialect = &self.requester.dialect;
+        let other = self.route.as_mut().and_then(|route| route.dialect_change(dialect));
+        if let Some(dialect) = other {
+            self.requester = Arc::new(self.requester.with_dialect(dialect));
         }
     }
 
@@ -207,18 +328,16 @@ impl Exchange<'_> {
         }
         let mut identity = ConnectionIdentity::default();
         for mut request in requests {
+            let (wide_ids, caller) = self.begin(identity.bound(), &mut request).await;
+            let credentials = request.credentials.clone();
             let dialect = self.requester.dialect.clone();
             let ids = dialect.external_ids.as_deref();
-            let kinds = self.session.flow_kinds();
-            let named = to_world(ids, kinds, &mut request).await;
-            let credentials = request.credentials.clone();
-            let (wide_ids, caller) = match named {
-                Ok(wide_ids) => (wide_ids, self.authenticate(&credentials, identity.bound()).await),
-                Err(fault) => (Vec::new(), Err(fault)),
-            };
             let proven = caller.as_ref().ok().and_then(Option::as_ref);
             let is_login = is_login(&request.command);
             let user = ruled_user(proven, None, &request.command);
+            let user = self.route.as_ref().map_or(user, |route| route.ruled_user(user));
+            let mirrored = self.route.as_ref().filter(|route| route.is_mirrored());
+            let mirrored = mirrored.map(|_| (request.authority, Arc::new(request.command.clone())));
             let caller = match self.lifecycle.admit(state, &self.requester, user) {
                 Ok(()) => caller,
                 Err(fault) => Err(fault),
@@ -233,13 +352,22 @@ impl Exchange<'_> {
             };
             let submitted = match &mut self.upstream {
                 Some(upstream) => {
-                    submit_upstream(state, upstream, &self.requester, caller, request)
+                    let user_here = self.route.as_ref().and_then(|route| route.user_here());
+                    submit_upstream(state, upstream, &self.requester, user_here, caller, request)
                 }
-                None => submit(state, &self.requester, caller, request).await,
+                None => submit(state, &self.requester, caller, None, request).await,
             };
             let mut completed = submitted.completed().await.wait_for_delivery(state).await;
             if is_login {
-                self.lifecycle.admit_login((state, &*self.requester), &mut completed).await;
+                let elsewhere = self.route.as_ref().filter(|route| route.upstream().is_some());
+                let elsewhere = elsewhere
+                    .map(|route| route.user_here().map_or(RuledUser::Unknown, RuledUser::Known));
+                let admission = (state, &*self.requester);
+                self.lifecycle.admit_login(admission, elsewhere, &mut completed).await;
+            }
+            if let (Some(route), Some(made)) = (&self.route, mirrored) {
+                let (principal, outcome) = (completed.principal, &completed.response.outcome);
+                route.mirror(&state.engine, &self.requester, made, principal, outcome);
             }
             identity.completed(&credentials, completed.principal, &completed.response.outcome);
             let (mut response, read_mark) = (completed.response, completed.read_mark);
@@ -279,8 +407,12 @@ impl Exchange<'_> {
 
     async fn announce(&mut self, identity: &mut ConnectionIdentity) -> Result<(), Fault> {
         let Some(identity) = identity.take_change() else { return Ok(()) };
-        if let (Some(identity), Some(recording)) = (identity, &mut self.recording) {
-            recording.user(identity.user);
+        let user_of = |identity: Identity| match &self.route {
+            Some(route) if route.upstream().is_some() => route.user_here(),
+            _ => Some(identity.user),
+        };
+        if let (Some(user), Some(recording)) = (identity.and_then(user_of), &mut self.recording) {
+            recording.user(user);
         }
         let ids = self.requester.dialect.external_ids.as_deref();
         announce_identity(ids, &mut *self.session, identity).await
@@ -319,9 +451,16 @@ mod tests {
         let requester = Arc::new(requester);
         let lifecycle = ClientLifecycle::default();
         let recording = None;
-        let upstream = None;
-        let mut exchange =
-            Exchange { state, budget: &budget, requester, upstream, session, lifecycle, recording };
+        let mut exchange = Exchange {
+            state,
+            budget: &budget,
+            requester,
+            upstream: None,
+            route: None,
+            session,
+            lifecycle,
+            recording,
+        };
         let frames = exchange.frames(&Frame::text(format!("login {login}\n{command}"))).await;
         let mut texts = frames.iter().map(|frame| str::from_utf8(frame.payload()).unwrap());
         assert_eq!(texts.next(), Some("ok"));

@@ -41,21 +41,29 @@ impl Batch {
     }
 }
 
-fn subject_values(subject: RuleSubject) -> [Value; 6] {
-    let RuleSubject { dialect, revision, user, network, user_agent, share } = subject;
+fn subject_values(subject: RuleSubject) -> [Value; 7] {
+    let RuleSubject { dialect, revision, user, login, network, user_agent, share } = subject;
     [
         dialect.into(),
         revision.into(),
         user.map(UserId::get).into(),
+        login.into(),
         network.map(|network| network.to_string()).into(),
         user_agent.into(),
         share.map(Share::hundredths).map(i64::from).into(),
     ]
 }
 
-fn effect_values(effect: &RuleEffect) -> [Value; 5] {
+fn effect_values(effect: &RuleEffect) -> [Value; 6] {
+    let upstream = match effect {
+        RuleEffect::Served { by } => by.clone(),
+        RuleEffect::Mirrored { to } => Some(to.clone()),
+        _ => None,
+    };
     let (begins_at, sunset, link, windows) = match effect {
-        RuleEffect::Permitted => (None, None, None, None),
+        RuleEffect::Permitted | RuleEffect::Served { .. } | RuleEffect::Mirrored { .. } => {
+            (None, None, None, None)
+        }
         RuleEffect::Deprecated(deprecation) => {
             let link = deprecation.link.clone();
             (Some(deprecation.since), deprecation.sunset, link, None)
@@ -72,5 +80,6 @@ fn effect_values(effect: &RuleEffect) -> [Value; 5] {
         sunset.map(Timestamp::micros).into(),
         link.into(),
         windows.into(),
+        upstream.into(),
     ]
 }

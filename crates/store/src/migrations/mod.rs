@@ -32,6 +32,7 @@ mod m000026_serving_rules;
 mod m000027_message_event;
 mod m000028_sweeps;
 mod m000029_groups_apart;
+mod m000033_routes;
 mod statements;
 
 pub(crate) struct Migrator;
@@ -69,6 +70,7 @@ impl MigratorTrait for Migrator {
             Box::new(m000027_message_event::Migration),
             Box::new(m000028_sweeps::Migration),
             Box::new(m000029_groups_apart::Migration),
+            Box::new(m000033_routes::Migration),
         ]
     }
 }

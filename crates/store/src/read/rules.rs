@@ -28,6 +28,7 @@ fn rule(row: &QueryResult) -> Result<Rule, StoreError> {
         dialect: get(row, "dialect")?,
         revision: get(row, "revision")?,
         user: get::<Option<i64>>(row, "user_id")?.map(user_id).transpose()?,
+        login: get(row, "login")?,
         network: get::<Option<String>>(row, "network")?.map(|text| parse(&text)).transpose()?,
         user_agent: get(row, "user_agent")?,
         share: share.transpose()?,
@@ -54,6 +55,12 @@ fn effect(row: &QueryResult) -> Result<RuleEffect, StoreError> {
             RuleEffect::Brownout(windows.split(',').map(parse).collect::<Result<_, _>>()?)
         }
         "refused" => RuleEffect::Refused { from: begins_at()? },
+        "served" => RuleEffect::Served { by: get(row, "upstream")? },
+        "mirrored" => {
+            let to: Option<String> = get(row, "upstream")?;
+            let to = to.ok_or_else(|| corrupt("a mirroring rule without an upstream"))?;
+            RuleEffect::Mirrored { to }
+        }
         name => return Err(corrupt(format!("a serving rule with the effect {name:?}"))),
     })
 }

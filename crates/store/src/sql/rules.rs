@@ -2,8 +2,8 @@
 
 /// All rules, ordered by number.
 pub(crate) const RULES: &str = "\
-    SELECT id, dialect, revision, user_id, network, user_agent, share, effect, begins_at, \
-    sunset_at, link, windows FROM serving_rule ORDER BY id";
+    SELECT id, dialect, revision, user_id, login, network, user_agent, share, effect, begins_at, \
+    sunset_at, link, windows, upstream FROM serving_rule ORDER BY id";
 
 /// The number of changes of rules; no row before the first one.
 pub(crate) const RULES_REVISION: &str = "SELECT revision FROM serving_rule_revision WHERE id = 1";
@@ -19,9 +19,10 @@ pub(crate) const COUNT_OTHER_RULES: &str =
 
 /// Inserts or replaces a rule: slot, then the columns of the clients and of the effect.
 pub(crate) const SET_RULE: &str = "\
-    INSERT INTO serving_rule (slot, dialect, revision, user_id, network, user_agent, share, \
-    effect, begins_at, sunset_at, link, windows) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+    INSERT INTO serving_rule (slot, dialect, revision, user_id, login, network, user_agent, share, \
+    effect, begins_at, sunset_at, link, windows, upstream) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
     ON CONFLICT (slot) DO UPDATE SET share = excluded.share, begins_at = excluded.begins_at, \
-    sunset_at = excluded.sunset_at, link = excluded.link, windows = excluded.windows \
+    sunset_at = excluded.sunset_at, link = excluded.link, windows = excluded.windows, \
+    upstream = excluded.upstream \
     RETURNING id";

@@ -20,6 +20,7 @@ pub async fn a_rule_is_read_as_it_was_set(fixture: &mut Fixture) {
         dialect: Some("mode".into()),
         revision: Some("literal".into()),
         user: UserId::new(7).ok(),
+        login: Some("анна \"x\"".into()),
         network: "2001:db8::/32".parse().ok(),
         user_agent: Some("Dash = \"1\" ю".into()),
         share: Share::new(1_225).ok(),
@@ -34,6 +35,8 @@ pub async fn a_rule_is_read_as_it_was_set(fixture: &mut Fixture) {
         RuleEffect::Deprecated(Deprecation { since: now, sunset: None, link: None }),
         RuleEffect::Brownout(windows),
         RuleEffect::Refused { from: now },
+        RuleEffect::Served { by: None },
+        RuleEffect::Mirrored { to: "old".into() },
     ];
     let announced = Deprecation { since: now, sunset: Some(now.after(HOUR)), link };
     let rules = effects.into_iter().map(|effect| NewRule { subject: subject.clone(), effect });
@@ -64,9 +67,23 @@ pub async fn the_revision_of_rules_changes_with_them(fixture: &mut Fixture) {
         last = next;
     }
     assert_eq!(numbers[0], numbers[1], "a rule that is replaced keeps its number");
-    assert_eq!(store.remove_rules(&[numbers[0] + 1]).await, Ok(0));
+    let served = |by: Option<&str>| NewRule {
+        subject: mode(),
+        effect: RuleEffect::Served { by: by.map(str::to_owned) },
+    };
+    for by in [None, Some("old"), Some("new")] {
+        let number = store.set_rule(served(by), LIMIT).await.expect("there is room");
+        let found = store.rules().await.expect("the store answers");
+        let set = found.iter().find(|rule| rule.number == number).expect("it was set");
+        assert_eq!((&set.effect, found.len()), (&served(by).effect, 2));
+    }
+    let route = store.rules().await.expect("the store answers")[1].number;
+    assert_eq!(store.remove_rules(&[route]).await, Ok(1));
+    last = revision().await;
+    let unknown = route + 1;
+    assert_eq!(store.remove_rules(&[unknown]).await, Ok(0));
     assert_eq!(revision().await, last, "nothing was removed");
-    assert_eq!(store.remove_rules(&[numbers[0], numbers[0] + 1]).await, Ok(1));
+    assert_eq!(store.remove_rules(&[numbers[0], unknown]).await, Ok(1));
     assert!(revision().await > last);
     assert_eq!(store.rules().await, Ok(Vec::new()));
     let again = store.set_rule(refused(Timestamp::default()), LIMIT).await.expect("there is room");
