@@ -44,6 +44,8 @@ pub(super) struct Figure {
     pub(super) side: Side,
     /// The JSON Pointer (RFC 6901) in the figures of that side.
     pub(super) pointer: String,
+    /// Another figure of the round, which is subtracted.
+    pub(super) less: Option<Box<Figure>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +77,8 @@ impl Case {
 
     /// All figures that it is computed from.
     pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
-        std::iter::once(&self.numerator).chain(&self.denominators)
+        let own = std::iter::once(&self.numerator).chain(&self.denominators);
+        own.flat_map(|figure| std::iter::once(figure).chain(figure.less.as_deref()))
     }
 
     pub(super) fn evaluate(&self, results: &[ScenarioResults]) -> TaskResult<CaseResult> {
@@ -114,11 +117,20 @@ impl Case {
 
 impl Figure {
     pub(super) fn of_tolmach(scenario: impl Into<String>, pointer: impl Into<String>) -> Self {
-        Self { scenario: scenario.into(), side: Side::Tolmach, pointer: pointer.into() }
+        Self::new(Side::Tolmach, scenario.into(), pointer.into())
     }
 
     pub(super) fn of_baseline(scenario: impl Into<String>, pointer: impl Into<String>) -> Self {
-        Self { scenario: scenario.into(), side: Side::Baseline, pointer: pointer.into() }
+        Self::new(Side::Baseline, scenario.into(), pointer.into())
+    }
+
+    fn new(side: Side, scenario: String, pointer: String) -> Self {
+        Self { scenario, side, pointer, less: None }
+    }
+
+    /// This figure less another one of the round.
+    pub(super) fn less(self, other: Figure) -> Self {
+        Self { less: Some(Box::new(other)), ..self }
     }
 
     fn rounds<'a>(&self, results: &'a [ScenarioResults]) -> Option<&'a [Round]> {
@@ -138,9 +150,13 @@ impl Figure {
     fn value(&self, results: &[ScenarioResults], round: usize) -> TaskResult<f64> {
         let rounds = self.rounds(results).unwrap_or_default();
         let value = rounds.get(round).and_then(|round| self.side_of(round).pointer(&self.pointer));
-        value.and_then(Value::as_f64).ok_or_else(|| {
+        let value = value.and_then(Value::as_f64).ok_or_else(|| {
             TaskError::new(format!("{}: {} is not a number", self.scenario, self.pointer))
-        })
+        })?;
+        match &self.less {
+            Some(other) => Ok(value - other.value(results, round)?),
+            None => Ok(value),
+        }
     }
 }
 
@@ -233,6 +249,17 @@ mod tests {
         };
         assert_eq!(figure(case.evaluate(&all).unwrap()), 2.0);
         assert!(matches!(case.evaluate(&all[..2]).unwrap(), CaseResult::NotRun));
+    }
+
+    #[test]
+    fn a_figure_is_subtracted_within_its_round() {
+        let side = |cpu: f64| json!({ "cpu_us_each": cpu });
+        let results = [results("ledger", &[(side(7.5), side(7.0))])];
+        let without = Figure::of_baseline("ledger", "/cpu_us_each");
+        let added = Figure::of_tolmach("ledger", "/cpu_us_each").less(without);
+        let case = Case::absolute("", added, 1000.0);
+        assert_eq!(figure(case.evaluate(&results).unwrap()), 500.0);
+        assert_eq!(case.figures().count(), 2);
     }
 
     #[test]

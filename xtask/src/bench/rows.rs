@@ -3,7 +3,7 @@
 use super::explanations;
 use super::figures::Bound::{AtLeast, AtMost};
 use super::figures::{Bound, Case, Figure};
-use super::scenarios::REVISION;
+use super::scenarios::{BRIDGES, REVISION};
 
 /// The documents that are files too: the file's name without its ending, and the dialect.
 pub(super) const DOCUMENTS_AS_FILES: [(&str, &str); 2] =
@@ -23,10 +23,18 @@ pub(super) struct Row {
 
 /// The rows, in the order of the table.
 pub(super) fn all(dialects: &[String]) -> Vec<Row> {
-    [fan_out(dialects), requests_and_idle(), sends_and_nodes(), decoding(dialects), under_load()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        fan_out(dialects),
+        requests_and_idle(),
+        sends_and_nodes(),
+        decoding(dialects),
+        under_load(),
+        recording_and_ledger(),
+        bridging(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn fan_out(dialects: &[String]) -> Vec<Row> {
@@ -217,6 +225,81 @@ fn under_load() -> Vec<Row> {
             vec![growth],
         )
         .explained_by(explanations::GROWTH),
+    ]
+}
+
+fn recording_and_ledger() -> Vec<Row> {
+    let single_cpu = "/single/cpu_us_per_delivery";
+    let recorded = Case::ratio(
+        "",
+        Figure::of_tolmach("fan-out-recorded", single_cpu),
+        Figure::of_tolmach("fan-out-mixed", single_cpu),
+    );
+    let cpu = "/cpu_us_each";
+    let ledger = Case {
+        name: String::new(),
+        numerator: Figure::of_tolmach("ledger", cpu).less(Figure::of_baseline("ledger", cpu)),
+        denominators: vec![Figure::of_tolmach("fan-out-mixed", single_cpu)],
+        // A message of the group is delivered 1,000 times.
+        scale: 100.0 / 1000.0,
+    };
+    let proxy = Figure::of_tolmach("record-proxy", "/added_us_p50");
+    let diff =
+        |pointer: &str, scale| vec![Case::absolute("", Figure::of_tolmach("diff", pointer), scale)];
+    vec![
+        row(
+            "a mixed group that is recorded ÷ one that is not, CPU per delivered frame, one in \
+                flight",
+            AtMost(1.1),
+            "",
+            vec![recorded],
+        ),
+        row(
+            "a request in the ledger, written every second, beside the CPU of a message in the \
+                mixed group",
+            AtMost(1.0),
+            " %",
+            vec![ledger],
+        ),
+        row(
+            "time that `tolmach record` as a proxy adds at the median",
+            AtMost(1.0),
+            " ms",
+            vec![Case::absolute("", proxy, 1e-3)],
+        ),
+        row("`tolmach diff` of captures of 1 M frames", AtMost(60.0), " s", diff("/seconds", 1.0)),
+        row(
+            "resident memory of that comparison at its peak",
+            AtMost(768.0),
+            " MiB",
+            diff("/peak_bytes", 1.0 / (1024.0 * 1024.0)),
+        ),
+    ]
+}
+
+fn bridging() -> Vec<Row> {
+    let beside_proxy = |pointer: &str| -> Vec<Case> {
+        let beside = |(clients, server): (&str, &str)| {
+            let scenario = format!("bridge-{clients}-{server}");
+            let bridge = Figure::of_tolmach(scenario.clone(), pointer);
+            let name = format!("{clients} to {server}");
+            Case::ratio(&name, bridge, Figure::of_baseline(scenario, pointer))
+        };
+        BRIDGES.into_iter().map(beside).collect()
+    };
+    vec![
+        row(
+            "CPU of a bridge per message (64 connections) ÷ a plain WebSocket proxy's",
+            AtMost(2.0),
+            "",
+            beside_proxy("/cpu_us_each"),
+        ),
+        row(
+            "time that a bridge adds at the median ÷ a plain WebSocket proxy's",
+            AtMost(1.5),
+            "",
+            beside_proxy("/added_us_p50"),
+        ),
     ]
 }
 

@@ -48,19 +48,37 @@ const GROUP: [Amount; 6] = [
     ("--seconds", "6", "0.2"),
 ];
 const SECONDS: Amount = ("--seconds", "2", "0.1");
+/// As [`GROUP`], but for what a recording would write to the disk.
+const RECORDED_GROUP: [Amount; 6] = [
+    ("--members", "1000", "40"),
+    ("--single", "150", "5"),
+    ("--many", "64", "64"),
+    ("--in-flight", "32", "32"),
+    ("--rate", "20000", "4000"),
+    ("--seconds", "2", "0.2"),
+];
+const PASSING: [Amount; 3] =
+    [("--connections", "64", "4"), ("--requests", "500", "20"), ("--single", "2000", "20")];
+const READERS: [Amount; 2] = [("--connections", "64", "4"), SECONDS];
 
 /// A revision that is a file, for the fan-out.
 pub(super) const REVISION: &str = "action-2025-04";
+
+/// The bridges that are measured: the dialect of the clients, and that of the server.
+pub(super) const BRIDGES: [(&str, &str); 3] =
+    [("mode", "sndmsg"), ("sndmsg", "morelia"), ("morelia", "mode")];
 
 /// All scenarios, in the order in which they are run.
 pub(super) fn all(dialects: &[String]) -> Vec<Scenario> {
     let wires = dialects.iter().map(String::as_str).chain([REVISION]);
     let mut all: Vec<_> = wires.map(fan_out).collect();
-    all.extend([fan_out_mixed(dialects), requests()]);
+    all.extend([fan_out_mixed(dialects), fan_out_recorded(dialects), requests(), ledger()]);
     all.push(sends("sqlite", "SQLite, synchronous FULL"));
     all.push(sends("postgres", "PostgreSQL, fsync on"));
     all.extend([idle_mode(), idle_bearer(), history(), storm()]);
     all.extend([nodes(), start(), growth(), decode()]);
+    all.extend(BRIDGES.map(|(clients, server)| bridge(clients, server)));
+    all.extend([record_proxy(), diff()]);
     all
 }
 
@@ -82,6 +100,18 @@ fn fan_out_mixed(dialects: &[String]) -> Scenario {
     )
 }
 
+fn fan_out_recorded(dialects: &[String]) -> Scenario {
+    scenario(
+        "fan-out-recorded",
+        "the same group, all of whose traffic is recorded",
+        load(
+            &format!("fan-out --subject tolmach --record --wire {}", dialects.join(",")),
+            &RECORDED_GROUP,
+        ),
+        None,
+    )
+}
+
 fn requests() -> Scenario {
     let amounts = [("--connections", "64", "8"), ("--requests", "2000", "50")];
     scenario(
@@ -89,6 +119,16 @@ fn requests() -> Scenario {
         "requests answered without the store, 64 mode connections; baseline: the floor's echo",
         load("requests --subject tolmach", &amounts),
         Some(load("requests --subject floor", &amounts)),
+    )
+}
+
+fn ledger() -> Scenario {
+    scenario(
+        "ledger",
+        "histories of one message, 64 mode connections, with a ledger that is written every \
+            second; baseline: without a ledger",
+        load("history --messages 1 --ledger-interval 1s", &READERS),
+        Some(load("history --messages 1 --no-ledger", &READERS)),
     )
 }
 
@@ -177,6 +217,38 @@ fn growth() -> Scenario {
         groups("10000", "10000"),
         Some(groups("1000", "1")),
     )
+}
+
+fn bridge(clients: &str, server: &str) -> Scenario {
+    once(scenario(
+        format!("bridge-{clients}-{server}"),
+        format!(
+            "messages and acknowledgements of {clients} clients over a bridge to a gateway of \
+                {server}, 64 connections, times of one; baseline: {server} clients over a plain \
+                proxy"
+        ),
+        load(&format!("passing --through bridge --wire {clients} --upstream {server}"), &PASSING),
+        Some(load(&format!("passing --through proxy --upstream {server}"), &PASSING)),
+    ))
+}
+
+fn record_proxy() -> Scenario {
+    once(scenario(
+        "record-proxy",
+        "messages and acknowledgements of mode clients through `tolmach record`; baseline: a plain \
+            proxy",
+        load("passing --through recorder --upstream mode", &PASSING),
+        Some(load("passing --through proxy --upstream mode", &PASSING)),
+    ))
+}
+
+fn diff() -> Scenario {
+    once(scenario(
+        "diff",
+        "`tolmach diff` of two captures of 1,000 mode connections",
+        load("diff", &[("--frames", "1000000", "2000")]),
+        None,
+    ))
 }
 
 fn decode() -> Scenario {

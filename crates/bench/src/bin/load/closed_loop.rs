@@ -19,6 +19,7 @@ pub(crate) const TEXT_BYTES: usize = 200;
 /// A connection that sends messages to a group.
 pub(crate) struct Sender {
     pub(crate) connection: Connection,
+    pub(crate) wire: Wire,
     pub(crate) user: BenchUser,
     pub(crate) flow: FlowId,
 }
@@ -27,7 +28,7 @@ impl Sender {
     /// Sends one message without waiting for its acknowledgement.
     pub(crate) async fn send(&mut self) -> BenchResult<()> {
         let text = "x".repeat(TEXT_BYTES);
-        self.connection.send(Wire::MODE.send_request(&self.user, self.flow, text)).await
+        self.connection.send(self.wire.send_request(&self.user, self.flow, text)).await
     }
 
     /// Receives the next acknowledgement.

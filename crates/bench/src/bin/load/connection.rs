@@ -4,13 +4,13 @@ use crate::clock::now;
 use crate::result::BenchResult;
 use crate::users::BenchUser;
 use crate::websocket::{WebSocket, connect, next_text};
-use crate::wire::Wire;
+use crate::wire::{Wire, login_request};
 use futures_util::SinkExt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tolmach_dialect::{ClientSession, Frame, Handshake, Incoming, Request};
-use tolmach_domain::{Answer, ConnectionId, FlowId};
+use tolmach_domain::{Answer, ConnectionId, FlowId, Tokens};
 
 /// A WebSocket with its client session.
 pub(crate) struct Connection {
@@ -44,6 +44,31 @@ impl Connection {
         let mut connection = Self::open(server, source, wire, &request).await?;
         connection.request(request).await?;
         Ok(connection)
+    }
+
+    /// As [`Connection::subscribe`], for a user who logs in first. Gives the user with the tokens
+    /// of that login.
+    pub(crate) async fn log_in(
+        server: SocketAddr,
+        source: Ipv4Addr,
+        wire: Wire,
+        mut user: BenchUser,
+        flow: FlowId,
+    ) -> BenchResult<(Self, BenchUser)> {
+        let login = login_request(&user, wire.grant_kind());
+        let mut connection = Self::open(server, source, wire, &login).await?;
+        let Answer::Granted(grant) = connection.request(login).await? else {
+            return Err("a login was not answered by a grant".into());
+        };
+        // A bridge may have another number for the user than the gateway behind it.
+        user.id = grant.user.map_or(user.id, |user| user.id);
+        match grant.tokens {
+            Tokens::Token(token) => user.token = token,
+            Tokens::Pair { access, .. } => user.access = access,
+            Tokens::Connection | Tokens::Nothing => return Ok((connection, user)),
+        }
+        connection.request(wire.first_request(&user, Some(flow))?).await?;
+        Ok((connection, user))
     }
 
     /// Sends a request and receives its answer. A fault is an error.

@@ -14,6 +14,7 @@ mod databases;
 mod delivery_tracker;
 mod file_limit;
 mod group_load;
+mod intermediary;
 mod message_table;
 mod numbered_text;
 mod participant;

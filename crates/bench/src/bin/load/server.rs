@@ -52,6 +52,17 @@ impl Setting {
         Self("TOLMACH__STORE__URL", url.into())
     }
 
+    /// The recording of all connections, in the data folder.
+    pub(crate) const RECORD: Self = Self("TOLMACH__RECORD__ENABLED", Cow::Borrowed("true"));
+
+    /// No ledger.
+    pub(crate) const NO_LEDGER: Self = Self("TOLMACH__LEDGER__ENABLED", Cow::Borrowed("false"));
+
+    /// The time between two writes of the ledger.
+    pub(crate) fn ledger_interval(interval: String) -> Self {
+        Self("TOLMACH__LEDGER__WRITE_INTERVAL", interval.into())
+    }
+
     /// The URL of the bus.
     pub(crate) fn bus(url: String) -> Self {
         Self("TOLMACH__BUS__URL", url.into())
@@ -72,7 +83,8 @@ impl Server {
         Self::run(command)
     }
 
-    fn run(command: Command) -> BenchResult<Self> {
+    /// Runs a server until it is ready.
+    pub(crate) fn run(command: Command) -> BenchResult<Self> {
         let (sender, receiver) = mpsc::channel();
         let cpus = server_cpus()?;
         // On a thread of its own: a process inherits the CPU affinity of the thread that spawns it.
@@ -175,23 +187,43 @@ fn spawn_on(
 
 fn command(subject: Subject, data: &Path, settings: &[Setting]) -> BenchResult<Command> {
     Ok(match subject {
-        Subject::Floor => with_output(Command::new(programs()?.join("floor"))),
+        Subject::Floor => floor()?,
         Subject::Tolmach => {
             let mut command = gateway(data)?;
-            command
-                .env("TOLMACH__HTTP__MAX_CONNECTIONS_PER_ADDRESS", UNLIMITED)
-                .env("TOLMACH__LIMITS__FRAMES_PER_SECOND", UNLIMITED)
-                .env("TOLMACH__LIMITS__FRAME_BURST", UNLIMITED)
-                .env("TOLMACH__LIMITS__FRAMES_PER_SECOND_PER_ADDRESS", UNLIMITED)
-                .env("TOLMACH__LIMITS__FRAME_BURST_PER_ADDRESS", UNLIMITED);
+            unlimited(&mut command);
             command.envs(settings.iter().map(|setting| (setting.0, &*setting.1)));
             command
         }
     })
 }
 
+/// The bare server.
+pub(crate) fn floor() -> BenchResult<Command> {
+    Ok(with_output(Command::new(programs()?.join("floor"))))
+}
+
+/// Takes the limits off that the connections of a run would reach.
+pub(crate) fn unlimited(command: &mut Command) {
+    for limit in [
+        "TOLMACH__HTTP__MAX_CONNECTIONS_PER_ADDRESS",
+        "TOLMACH__LIMITS__FRAMES_PER_SECOND",
+        "TOLMACH__LIMITS__FRAME_BURST",
+        "TOLMACH__LIMITS__FRAMES_PER_SECOND_PER_ADDRESS",
+        "TOLMACH__LIMITS__FRAME_BURST_PER_ADDRESS",
+    ] {
+        command.env(limit, UNLIMITED);
+    }
+}
+
 /// The gateway with default settings but for the secret of its tokens.
 fn gateway(data: &Path) -> BenchResult<Command> {
+    let mut command = tolmach("serve", data)?;
+    command.args(["--listen", "127.0.0.1:0"]).env("TOLMACH__AUTH__JWT_SECRET", SIGNING_SECRET);
+    Ok(command)
+}
+
+/// A command of Tolmach, without the settings of this process.
+pub(crate) fn tolmach(name: &str, data: &Path) -> BenchResult<Command> {
     let mut command = Command::new(programs()?.join("tolmach"));
     let inherited = std::env::vars_os()
         .map(|(name, _)| name)
@@ -199,8 +231,7 @@ fn gateway(data: &Path) -> BenchResult<Command> {
     inherited.for_each(|name| {
         command.env_remove(name);
     });
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-    command.env("TOLMACH__AUTH__JWT_SECRET", SIGNING_SECRET).env("TOLMACH__LOG__FILTER", "warn");
+    command.args([name, "--data"]).arg(data).env("TOLMACH__LOG__FILTER", "warn");
     Ok(with_output(command))
 }
 
@@ -219,6 +250,11 @@ fn programs() -> BenchResult<PathBuf> {
 /// system's folder of temporary files is often in memory, where a commit costs nothing.
 pub(crate) fn data_folder() -> BenchResult<TempDir> {
     Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(programs()?)?)
+}
+
+/// A folder in memory, for stores whose speed is not measured.
+pub(crate) fn memory_folder() -> BenchResult<TempDir> {
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in("/dev/shm")?)
 }
 
 /// The address in the line `ready http=ADDR:PORT …`.
@@ -240,10 +276,20 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// The peak of the resident memory of a process, in bytes; 0 once it has ended.
+pub(crate) fn peak_memory(process: u32) -> BenchResult<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    Ok(kibibytes(&status, "VmHWM:").unwrap_or_default() * 1024)
+}
+
 fn resident_kibibytes(status: &str) -> Option<u64> {
+    kibibytes(status, "VmRSS:")
+}
+
+fn kibibytes(status: &str, name: &str) -> Option<u64> {
     status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?
+        .find_map(|line| line.strip_prefix(name))?
         .trim()
         .strip_suffix(" kB")?
         .parse()
@@ -289,5 +335,6 @@ mod tests {
     fn resident_memory_is_read_from_its_line() {
         assert_eq!(resident_kibibytes("VmHWM:\t    9000 kB\nVmRSS:\t    8192 kB\n"), Some(8192));
         assert_eq!(resident_kibibytes("VmHWM:\t    9000 kB\n"), None);
+        assert_eq!(kibibytes("VmHWM:\t    9000 kB\nVmRSS:\t    8192 kB\n", "VmHWM:"), Some(9000));
     }
 }

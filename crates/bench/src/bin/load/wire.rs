@@ -171,6 +171,15 @@ impl Wire {
         self.request(user, history)
     }
 
+    /// The kind of tokens that a login gives whose later requests carry these credentials.
+    pub(crate) fn grant_kind(self) -> GrantKind {
+        match self.0.credentials {
+            CredentialsKind::Token | CredentialsKind::TokenOf => GrantKind::Token,
+            CredentialsKind::Bearer => GrantKind::Pair,
+            CredentialsKind::Connection => GrantKind::Connection,
+        }
+    }
+
     /// A request with the credentials of a user.
     pub(crate) fn request(self, user: &BenchUser, command: Command) -> Request {
         let credentials = match self.0.credentials {

@@ -7,6 +7,9 @@ use crate::seeder::seed_group;
 use crate::server::{Server, Setting, Subject, data_folder};
 use crate::wire::Wire;
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::time::Duration;
 
 /// Messages in one group.
@@ -39,12 +42,15 @@ pub(crate) struct Arguments {
     /// The seconds at the fixed rate
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// The gateway records all connections
+    #[arg(long)]
+    record: bool,
 }
 
 /// Measures the server's CPU per delivered frame, in microseconds, and the time from posting to
 /// delivery.
 pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
-    let Arguments { subject, wire, frame, members, single, many, in_flight, rate, seconds } =
+    let Arguments { subject, wire, frame, members, single, many, in_flight, rate, seconds, record } =
         arguments;
     let data = data_folder()?;
     let (server, group) = match subject {
@@ -56,7 +62,9 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
         }
         Subject::Tolmach => {
             let (users, flow) = seed_group(data.path(), members).await?;
-            let server = Server::start(Subject::Tolmach, data.path(), &[Setting::PUSH])?;
+            let mut settings = vec![Setting::PUSH];
+            settings.extend(record.then_some(Setting::RECORD));
+            let server = Server::start(Subject::Tolmach, data.path(), &settings)?;
             let group = connect_group(server.address, wire, users, flow).await?;
             (server, group)
         }
@@ -67,11 +75,30 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let duration = Duration::try_from_secs_f64(seconds)?;
     let paced = load.post_at_rate(rate, duration, || server.cpu()).await?;
     let sample = load.sample().ok_or("no message was delivered")?;
-    Ok(json!({
+    let mut figures = json!({
         "frame_bytes": sample.len(),
         "sample": sample,
         "single": single,
         "many": many,
         "paced": paced,
-    }))
+    });
+    if record {
+        figures["unrecorded_frames"] = unrecorded(data.path())?.into();
+    }
+    Ok(figures)
+}
+
+/// The frames that the captures of a gateway with this data folder lack.
+fn unrecorded(data: &Path) -> BenchResult<u64> {
+    let mut missing = 0;
+    for capture in std::fs::read_dir(data.join("captures"))? {
+        for line in BufReader::new(File::open(capture?.path())?).lines() {
+            let line = line?;
+            if line.starts_with(r#"{"type":"gap""#) {
+                let gap: Value = serde_json::from_str(&line)?;
+                missing += gap["frames"].as_u64().unwrap_or_default();
+            }
+        }
+    }
+    Ok(missing)
 }

@@ -6,7 +6,7 @@ use crate::connection::Connection;
 use crate::databases::sqlite_url;
 use crate::result::BenchResult;
 use crate::seeder::Seeder;
-use crate::server::{Server, Subject, data_folder};
+use crate::server::{Server, Setting, Subject, data_folder};
 use crate::users::{BenchUser, LOWEST_COST};
 use crate::websocket::source_address;
 use crate::wire::Wire;
@@ -18,7 +18,7 @@ use tolmach_domain::{Answer, FlowId};
 const TEXT_BYTES: usize = 100;
 
 /// Histories.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// The connections, each with one request in flight
     #[arg(long, default_value_t = 64)]
@@ -29,11 +29,17 @@ pub(crate) struct Arguments {
     /// The seconds of the measurement
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// The time between two writes of the gateway's ledger
+    #[arg(long)]
+    ledger_interval: Option<String>,
+    /// Without a ledger
+    #[arg(long)]
+    no_ledger: bool,
 }
 
 /// Measures the histories that are read in a second by `mode`.
 pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
-    let Arguments { connections, messages, seconds } = arguments;
+    let Arguments { connections, messages, seconds, ledger_interval, no_ledger } = arguments;
     let data = data_folder()?;
     let seeder = Seeder::open(&sqlite_url(data.path())).await?;
     let users = seeder.users("member", connections, LOWEST_COST).await?;
@@ -41,7 +47,10 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let flow = seeder.group(&users).await?;
     seeder.post(author, flow, messages, TEXT_BYTES).await?;
     seeder.close().await;
-    let server = Server::start(Subject::Tolmach, data.path(), &[])?;
+    let interval = ledger_interval.map(Setting::ledger_interval);
+    let settings: Vec<_> =
+        interval.into_iter().chain(no_ledger.then_some(Setting::NO_LEDGER)).collect();
+    let server = Server::start(Subject::Tolmach, data.path(), &settings)?;
     let (address, users) = (server.address, Arc::new(users));
     let readers = map_concurrently(connections, connections, move |index| {
         let (user, source) = (users[index].clone(), source_address(index));

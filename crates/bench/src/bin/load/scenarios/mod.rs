@@ -1,11 +1,13 @@
 //! The measurements, one file each.
 
+mod diff;
 mod fan_out;
 mod growth;
 mod history;
 mod idle;
 mod inserts;
 mod nodes;
+mod passing;
 mod requests;
 mod sends;
 mod start;
@@ -34,6 +36,10 @@ pub(crate) enum Scenario {
     Inserts(inserts::Arguments),
     /// Requests that are answered without the store: server CPU of each, and the time to the answer
     Requests(requests::Arguments),
+    /// Messages through a proxy, a bridge or a recorder: its CPU for each, and the time that it adds
+    Passing(passing::Arguments),
+    /// A comparison of two captures: its time and memory
+    Diff(diff::Arguments),
     /// Histories: reads in a second
     History(history::Arguments),
     /// Two gateways: the CPU that the second one adds to a message
@@ -58,6 +64,8 @@ impl Scenario {
             | Scenario::Storm(_)
             | Scenario::Idle(_)
             | Scenario::Requests(_)
+            | Scenario::Passing(_)
+            | Scenario::Diff(_)
             | Scenario::History(_)
             | Scenario::Start(_)
             | Scenario::Siege(_)
@@ -68,7 +76,7 @@ impl Scenario {
 
     /// True if the scenario has no server, and so runs on the server's CPUs itself.
     pub(crate) fn runs_on_server_cpus(&self) -> bool {
-        matches!(self, Scenario::Inserts(_))
+        matches!(self, Scenario::Inserts(_) | Scenario::Diff(_))
     }
 
     /// Runs the scenario and gives its figures.
@@ -81,6 +89,8 @@ impl Scenario {
             Scenario::Sends(arguments) => sends::measure(arguments).await,
             Scenario::Inserts(arguments) => inserts::measure(arguments).await,
             Scenario::Requests(arguments) => requests::measure(arguments).await,
+            Scenario::Passing(arguments) => passing::measure(arguments).await,
+            Scenario::Diff(arguments) => diff::measure(arguments),
             Scenario::History(arguments) => history::measure(arguments).await,
             Scenario::Nodes(arguments) => nodes::measure(arguments).await,
             Scenario::Start(arguments) => start::measure(arguments).await,

@@ -71,7 +71,7 @@ async fn cpu_per_message(arguments: Arguments, two_gateways: bool) -> BenchResul
         async move {
             let connection =
                 Connection::subscribe(sending, source, Wire::MODE, &user, None).await?;
-            let mut sender = Sender { connection, user, flow };
+            let mut sender = Sender { connection, wire: Wire::MODE, user, flow };
             sender.send_and_wait().await?;
             Ok(sender)
         }

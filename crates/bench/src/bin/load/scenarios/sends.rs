@@ -56,7 +56,7 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
         async move {
             let connection =
                 Connection::subscribe(address, source, Wire::MODE, &user, None).await?;
-            let mut sender = Sender { connection, user, flow };
+            let mut sender = Sender { connection, wire: Wire::MODE, user, flow };
             sender.send_and_wait().await?;
             Ok(sender)
         }

@@ -4,10 +4,17 @@
 //! At `/broadcast` every text message is sent to all connections of that path, the sender's too; at
 //! `/echo` it is sent back. One task and one bounded queue per connection, shared payloads, one
 //! flush for all queued messages.
+//!
+//! With the address of a server for an argument it is a proxy instead: each WebSocket has another
+//! one to that server, and messages are copied between them as they are.
+
+mod proxy;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -16,7 +23,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -51,24 +58,34 @@ impl Subscribers {
     }
 }
 
-/// The treatment of a message.
-#[derive(Debug, Clone, Copy)]
-enum Path {
-    Broadcast,
+/// The treatment of a connection's messages.
+enum Treatment {
+    Broadcast(Arc<Subscribers>),
     Echo,
+    /// Copied to this connection of a server, and from there.
+    Copy(Box<WebSocketStream<TcpStream>>),
+}
+
+/// The state that all connections share.
+#[derive(Clone)]
+struct Floor {
+    subscribers: Arc<Subscribers>,
+    /// The server behind a proxy.
+    upstream: Option<SocketAddr>,
 }
 
 #[tokio::main]
-async fn main() -> std::io::Result<()> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let upstream = std::env::args().nth(1).map(|address| address.parse()).transpose()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(std::io::stdout(), "ready http={}", listener.local_addr()?)?;
-    let subscribers = Arc::new(Subscribers::default());
+    let floor = Floor { subscribers: Arc::default(), upstream };
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let subscribers = subscribers.clone();
+        let floor = floor.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(subscribers.clone(), request));
+            let service = service_fn(move |request| answer(floor.clone(), request));
             // The client reports connections that fail.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
@@ -79,24 +96,36 @@ async fn main() -> std::io::Result<()> {
 }
 
 async fn answer(
-    subscribers: Arc<Subscribers>,
+    floor: Floor,
     mut request: Request<Incoming>,
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
-    let path = match request.uri().path() {
-        "/broadcast" => Path::Broadcast,
-        "/echo" => Path::Echo,
-        _ => return Ok(empty_response(StatusCode::NOT_FOUND)),
-    };
     let accept =
         request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
     let Some(Ok(accept)) = accept.map(|accept| HeaderValue::from_str(&accept)) else {
         return Ok(empty_response(StatusCode::UPGRADE_REQUIRED));
     };
-    tokio::spawn(upgrade(subscribers, path, hyper::upgrade::on(&mut request)));
+    let mut protocol = None;
+    let treatment = match (floor.upstream, request.uri().path()) {
+        (Some(upstream), _) => match proxy::connect(upstream, &request).await {
+            Ok((socket, chosen)) => {
+                protocol = chosen;
+                Treatment::Copy(Box::new(socket))
+            }
+            Err(_) => return Ok(empty_response(StatusCode::BAD_GATEWAY)),
+        },
+        (None, "/broadcast") => Treatment::Broadcast(floor.subscribers),
+        (None, "/echo") => Treatment::Echo,
+        (None, _) => return Ok(empty_response(StatusCode::NOT_FOUND)),
+    };
+    tokio::spawn(upgrade(treatment, hyper::upgrade::on(&mut request)));
     let mut response = empty_response(StatusCode::SWITCHING_PROTOCOLS);
-    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = protocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
     Ok(response)
 }
 
@@ -106,14 +135,14 @@ fn empty_response(status: StatusCode) -> Response<Empty<Bytes>> {
     response
 }
 
-async fn upgrade(subscribers: Arc<Subscribers>, path: Path, upgrading: OnUpgrade) {
+async fn upgrade(treatment: Treatment, upgrading: OnUpgrade) {
     if let Ok(upgraded) = upgrading.await {
         // A task of its own, which is smaller: this one has space for the upgrade too.
-        tokio::spawn(serve(subscribers, path, upgraded));
+        tokio::spawn(serve(treatment, upgraded));
     }
 }
 
-async fn serve(subscribers: Arc<Subscribers>, path: Path, upgraded: Upgraded) {
+async fn serve(treatment: Treatment, upgraded: Upgraded) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
     // A copy, so that the larger buffer that the request was read into is freed.
@@ -122,9 +151,10 @@ async fn serve(subscribers: Arc<Subscribers>, path: Path, upgraded: Upgraded) {
     let socket =
         WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
     // The client reports connections that fail.
-    let _ = match path {
-        Path::Broadcast => broadcast(&subscribers, socket).await,
-        Path::Echo => echo(socket).await,
+    let _ = match treatment {
+        Treatment::Broadcast(subscribers) => broadcast(&subscribers, socket).await,
+        Treatment::Echo => echo(socket).await,
+        Treatment::Copy(upstream) => proxy::copy(socket, *upstream).await,
     };
 }
 
