@@ -288,7 +288,7 @@ mod tests {
         AuthContext {
             credentials: Credentials::Connection,
             authority: Authority::Member,
-            wide_ids: Vec::new(),
+            wide_ids: Box::default(),
             is_login: false,
             readable: None,
             flow_read: None,

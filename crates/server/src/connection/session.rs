@@ -376,7 +376,7 @@ impl ConnectionSession {
         };
         let as_read = self.flow_as_read(context, principal, &response.outcome);
         let ids = dialect.external_ids.as_deref();
-        let answer = ForWire::new(ids, response, summary, context.wide_ids.clone()).await;
+        let answer = ForWire::new(ids, response, summary, context.wide_ids.to_vec()).await;
         let ForWire { response, summary, wide_ids } = answer;
         let render_context =
             RenderContext::with_flow(summary.as_deref()).with_wide_ids(wide_ids.as_ref());

@@ -21,7 +21,7 @@ pub(super) struct AuthContext {
     pub(super) credentials: Credentials,
     pub(super) authority: Authority,
     /// The numbers of the objects that the request names by wide ids.
-    pub(super) wide_ids: Vec<i64>,
+    pub(super) wide_ids: Box<[i64]>,
     /// True if the request is a login, which proves the user by itself.
     pub(super) is_login: bool,
     /// The flow that the connection was subscribed to for the request.
@@ -37,7 +37,7 @@ impl AuthContext {
     pub(super) fn take(request: &mut Request, wide_ids: Vec<i64>) -> Self {
         let credentials = std::mem::replace(&mut request.credentials, Credentials::Nothing);
         let is_login = is_login(&request.command);
-        let authority = request.authority;
+        let (authority, wide_ids) = (request.authority, wide_ids.into_boxed_slice());
         Self {
             credentials,
             authority,
