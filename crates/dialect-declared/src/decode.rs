@@ -55,9 +55,9 @@ pub(crate) struct Matcher<'a> {
     pub(crate) tables: &'a Tables,
     /// The numbers that wide ids are read as, where a request has no stand-ins for them.
     pub(crate) numbers: Option<&'a WideIdNumbers>,
-    /// True for a server's frames: one that has several items where one is expected is read, and
-    /// the items are kept as a list. Other servers say more than is asked.
-    pub(crate) takes_several: bool,
+    /// True for a server's frames, which other servers than ours write: of several items where one
+    /// is expected all are kept, and a text or a flag that is null is none.
+    pub(crate) is_of_server: bool,
 }
 
 impl Matcher<'_> {
@@ -261,7 +261,9 @@ impl Matcher<'_> {
                 let is_token = matches!(slot.source, SlotSource::Token | SlotSource::TokenUser);
                 // A token that is null is none, and one that is missing is no request.
                 let is_nullable = if is_token { is_null } else { slot.is_optional };
-                match (is_needed, is_nullable, is_null) {
+                let is_plain = matches!(slot.of, Type::Text | Type::Flag);
+                let is_none = self.is_of_server && is_null && is_plain;
+                match (is_needed, is_nullable || is_none, is_null) {
                     (_, true, _) | (false, _, _) => Ok(()),
                     (true, false, true) => Err(problem(key, self.expected(slot))),
                     (true, false, false) => Err(problem(key, "missing")),
@@ -414,7 +416,7 @@ impl Matcher<'_> {
             (_, value) => std::slice::from_ref(value),
         };
         let are_too_many = list.kind == ListKind::WithInList && items.len() > 1;
-        if are_too_many && !self.takes_several {
+        if are_too_many && !self.is_of_server {
             return Err(problem(key, "at most one item is expected"));
         }
         let mut read = Vec::with_capacity(items.len());

@@ -245,7 +245,7 @@ impl Dialect for Declared {
             return Recognition::No;
         }
         let (syntax, tables) = (self.file.syntax, &self.file.tables);
-        let matcher = Matcher { syntax, tables, numbers: None, takes_several: false };
+        let matcher = Matcher { syntax, tables, numbers: None, is_of_server: false };
         let fits = self
             .file
             .syntax

@@ -143,7 +143,7 @@ impl Session {
             syntax: file.syntax,
             tables: &file.tables,
             numbers: self.numbers.as_deref(),
-            takes_several: false,
+            is_of_server: false,
         }
     }
 

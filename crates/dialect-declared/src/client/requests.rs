@@ -144,7 +144,7 @@ fn written(
     let Writing { file, memory, me, numbers, .. } = writing;
     let bytes = fill(writing, rule, Some(command)).frame(&frame.plan);
     let matcher =
-        Matcher { syntax: file.syntax, tables: &file.tables, numbers, takes_several: false };
+        Matcher { syntax: file.syntax, tables: &file.tables, numbers, is_of_server: false };
     let read = file.syntax.read(&bytes, MAX_DEPTH, |value| {
         let fits = Matcher::fits(&frame.conditions, &value);
         if fits { matcher.find(&frame.plan, &value).ok() } else { None }

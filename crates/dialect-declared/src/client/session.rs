@@ -116,7 +116,7 @@ impl Session {
             syntax: file.syntax,
             tables: &file.tables,
             numbers: self.numbers.as_deref(),
-            takes_several: true,
+            is_of_server: true,
         }
     }
 

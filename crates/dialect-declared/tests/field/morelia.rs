@@ -1,10 +1,14 @@
 //! MoreliaTalk in the field: requests and responses of clients and servers that were run.
 
-use crate::peer::{Peer, claims, json};
+use crate::peer::{Peer, claims, compiled, json, text_of};
 use serde_json::Value;
-use tolmach_dialect::Credentials;
+use std::sync::Arc;
+use tolmach_dialect::{
+    Correlation, Credentials, Dialect as _, FieldMap, FieldRole, FieldValue, Frame, Handshake,
+    Incoming, Request, Sender, WideIdNumbers, websocket_request,
+};
 use tolmach_dialect_kit::fixtures::{self, ANN};
-use tolmach_domain::{Answer, Command, Fault, UserId};
+use tolmach_domain::{Answer, Command, ConnectionId, ExternalId, Fault, UserId};
 
 const FILES: [&str; 5] = [
     "morelia-17.toml",
@@ -123,6 +127,114 @@ fn revision_17_answers_as_its_server_did() {
 #[test]
 fn revision_1_16_answers_as_its_server_did() {
     assert_eq!(replay("morelia-1.16.toml", include_str!("captures/morelia-1.16.jsonl")), 4);
+}
+
+/// A client with the original's ids of 128 bits, as a bridge has it.
+#[test]
+fn a_client_of_revision_17_makes_the_requests_of_the_original_and_reads_its_answers() {
+    let file = compiled("morelia-17.toml");
+    let (numbers, request) = (Arc::new(WideIdNumbers::default()), websocket_request("/ws"));
+    let handshake = Handshake::new(ConnectionId(1)).request(&request).wide_id_numbers(&numbers);
+    let mut client = file.client().expect("it has one").connect(&handshake).expect("accepted");
+    let mut server = file.accept(&handshake).expect("it is accepted");
+    let now = fixtures::time(0);
+    let mut answers: Vec<(String, Result<Answer, Fault>)> = Vec::new();
+    let mut written = Value::Null;
+    for line in include_str!("captures/morelia-17.jsonl").lines().map(json) {
+        let Some(text) = line["frame"].as_str() else { continue };
+        let (frame, captured) = (Frame::text(text.to_owned()), json(text));
+        if line["dir"] == "client" {
+            written = Value::Null;
+            let mut requests = Vec::new();
+            if server.decode(now, &frame, &mut requests).is_err() {
+                continue;
+            }
+            let [request] = requests.as_slice() else { panic!("one request: {text}") };
+            let mut frames = Vec::new();
+            let key = Correlation::new(answers.len());
+            let request = Request { correlation: key, ..request.clone() };
+            if client.request(now, &request, &mut frames).is_ok() {
+                let [frame] = frames.as_slice() else { panic!("one frame: {frames:?}") };
+                written = json(&text_of(frame));
+            }
+            continue;
+        }
+        // Another request stands for it: `get_update` for `all_messages`.
+        if written["type"] != captured["type"] {
+            continue;
+        }
+        let mut incoming = Vec::new();
+        client.decode(now, &frame, &mut incoming).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let [Incoming::Response(response)] = incoming.as_slice() else { panic!("{incoming:?}") };
+        let method = captured["type"].as_str().unwrap_or_default();
+        answers.push((method.to_owned(), response.outcome.clone()));
+        let (user, flow, message) =
+            (&written["data"]["user"], &written["data"]["flow"], &written["data"]["message"]);
+        match method {
+            "send_message" => {
+                assert_eq!(user[0]["uuid"], KNOWN[0].0, "{written}");
+                assert!(message[0]["uuid"].is_string(), "the original needs it: {written}");
+                assert!(message[0]["client_id"].is_i64(), "the original needs it: {written}");
+            }
+            "add_flow" => assert_eq!(flow[0]["owner"], KNOWN[0].0, "{written}"),
+            "edited_message" | "delete_message" => {
+                assert_eq!(message[0]["uuid"], KNOWN[5].0, "{written}");
+                assert!(message[0]["client_id"].is_i64(), "the original needs it: {written}");
+            }
+            _ => {}
+        }
+    }
+    let number = |id: &str| numbers.number(ExternalId::from_decimal(id).expect("it is one"));
+    let [user, flow, message] = [0, 4, 5].map(|index: usize| number(KNOWN[index].0));
+    let of = |method: &str| -> Vec<&Result<Answer, Fault>> {
+        answers.iter().filter(|(name, _)| name == method).map(|(_, outcome)| outcome).collect()
+    };
+    let Ok(Answer::Granted(granted)) = of("authentication")[0] else { panic!("{answers:?}") };
+    assert_eq!(granted.user.as_ref().map(|user| user.id.get()), Some(user));
+    assert!(matches!(of("authentication")[1], Err(Fault::WrongCredentials { .. })));
+    let Ok(Answer::Sent { message: Some(sent), .. }) = of("send_message")[0] else {
+        panic!("{answers:?}")
+    };
+    assert_eq!((sent.id.get(), sent.flow.get(), sent.author.id.get()), (message, flow, user));
+    assert_eq!(of("register_user")[1], &Err(Fault::LoginTaken));
+    let Ok(Answer::Changes(changes)) = of("get_update")[0] else { panic!("{answers:?}") };
+    assert_eq!(changes.user.as_ref().map(|user| user.id.get()), Some(user), "one's own, of two");
+    assert_eq!(changes.messages.iter().map(|one| one.id.get()).collect::<Vec<_>>(), [message]);
+    let Ok(Answer::Flows(flows)) = of("all_flow")[1] else { panic!("{answers:?}") };
+    assert_eq!(flows.last().map(|summary| summary.flow.id.get()), Some(flow));
+    for method in ["edited_message", "delete_message", "delete_user", "user_info"] {
+        assert!(matches!(of(method)[..], [Ok(_)]), "{method}: {answers:?}");
+    }
+}
+
+#[test]
+fn ids_that_clients_send_have_the_role_of_their_object() {
+    for name in ["morelia-17.toml", "morelia-1.16.toml"] {
+        let file = compiled(name);
+        let fields = FieldMap::new(file.manifest().fields);
+        for method in ["all_messages", "get_update", "add_flow", "send_message"] {
+            let frame = format!(
+                r#"{{"type":"{method}","data":{{"user":[{{"uuid":"a"}}],
+                    "flow":[{{"uuid":"b","owner":"c","users":["d"]}}]}}}}"#
+            );
+            let mut roles = Vec::new();
+            let mut look = |value: &FieldValue<'_>| {
+                roles.push((value.text.to_string(), value.role));
+                None
+            };
+            let read = fields.edit(Sender::Client, None, &Frame::text(frame), &mut look);
+            read.unwrap_or_else(|_| panic!("it is JSON"));
+            for (text, expected) in [
+                ("a", FieldRole::User),
+                ("b", FieldRole::Flow),
+                ("c", FieldRole::User),
+                ("d", FieldRole::User),
+            ] {
+                let role = roles.iter().find(|(found, _)| found == text).map(|(_, role)| *role);
+                assert_eq!(role, Some(Some(expected)), "{name} {method} {text}");
+            }
+        }
+    }
 }
 
 /// A request of each revision, with a user and a token.
