@@ -5,8 +5,8 @@ use crate::deliveries::Deliveries;
 use crate::directory::Directory;
 use crate::session::Session;
 use tolmach_domain::{
-    Answer, Changes, Command, Event, EventKind, Fault, FlowKindFilter, FlowSummary, HistoryRange,
-    Message, MessagePage, Timestamp, UserRef, Version,
+    Answer, Changes, Command, EXTERNAL_NUMBER_LIMIT, Event, EventKind, Fault, FlowKindFilter,
+    FlowSummary, HistoryRange, Message, MessagePage, Timestamp, UserRef, Version,
 };
 
 /// The answer to `command`, of the answer to one of its forms.
@@ -73,9 +73,15 @@ fn complete_flow(summary: &mut FlowSummary, directory: &Directory) {
 /// The history of a flow, out of its changes since the beginning.
 pub(crate) fn history_of_changes(range: HistoryRange, mut page: MessagePage) -> MessagePage {
     page.messages.retain(|message| message.deleted_at.is_none());
-    page.messages.sort_by_key(|message| (message.posted_at, message.id));
+    page.messages.sort_by_key(|message| (message.posted_at, order(message)));
     range.cut(&mut page.messages);
     page
+}
+
+/// The place of a message among those of the same time: that of its id. Numbers that stand for other
+/// ids have no order, and so the upstream's stays.
+fn order(message: &Message) -> i64 {
+    message.id.get().min(EXTERNAL_NUMBER_LIMIT)
 }
 
 /// The changes since a time, out of histories.
@@ -86,7 +92,7 @@ pub(crate) fn changes_of_histories(
     limit: u32,
 ) -> Changes {
     messages.retain(|message| message.changed_at > since);
-    messages.sort_by_key(|message| (message.changed_at, message.id));
+    messages.sort_by_key(|message| (message.changed_at, order(message)));
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = messages.len() > limit;
     messages.truncate(limit);
@@ -176,6 +182,18 @@ mod tests {
             let mut page = MessagePage::new(FlowId::new(5).unwrap(), messages);
             cut(HistoryRange::Unread, &mut page, Some(&session));
             assert_eq!(ids(&page.messages), expected);
+        }
+    }
+
+    #[test]
+    fn messages_of_one_time_are_in_the_order_of_their_ids_or_as_the_upstream_has_them() {
+        let [high, low] = [(1 << 52) + 9, (1 << 52) + 3];
+        for (given, expected) in [([2, 1], [1, 2]), ([high, low], [high, low])] {
+            let messages = given.map(|id| message(id, 20)).to_vec();
+            let page = MessagePage::new(FlowId::new(5).unwrap(), messages.clone());
+            assert_eq!(ids(&history_of_changes(HistoryRange::All, page).messages), expected);
+            let since = Timestamp::from_micros(1);
+            assert_eq!(ids(&changes_of_histories(since, messages, vec![], 9).messages), expected);
         }
     }
 

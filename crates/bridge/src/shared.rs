@@ -8,6 +8,7 @@ use crate::wire::Wire;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tolmach_dialect::WideIdNumbers;
 use tolmach_domain::{ConnectionId, Secret};
 use tolmach_engine::ports::Entropy;
 
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) options: Arc<BridgeOptions>,
     pub(crate) sessions: Sessions,
     pub(crate) directory: Arc<Directory>,
+    /// The numbers that clients know ids of 128 bits by.
+    pub(crate) numbers: Arc<WideIdNumbers>,
     entropy: Arc<dyn Entropy>,
     /// Random at the start: keys of messages are made of the numbers of connections.
     next_connection: AtomicU64,
@@ -36,6 +39,7 @@ impl Shared {
             sessions: Sessions::new(options.max_sessions, options.session_lifetime),
             options: Arc::new(options),
             directory: Arc::new(Directory::new()),
+            numbers: Arc::default(),
             entropy,
             next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
             last_error: Mutex::default(),

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout, timeout_at};
 use tolmach_client::{Cause, HttpConnection, Opened, Received, ValueSocket, WebSocket};
-use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, Request};
+use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, Request, WideIdNumbers};
 use tolmach_domain::{
     Answer, Authority, Command, ConnectionId, Credentials, Event, Fault, GrantKind, Identity,
     SessionId, Timestamp,
@@ -34,6 +34,7 @@ pub(crate) struct Transport {
     options: Arc<BridgeOptions>,
     /// The number by which the upstream's dialect tells its connections apart.
     connection: ConnectionId,
+    numbers: Arc<WideIdNumbers>,
     sockets: Vec<Socket>,
     /// One for each wire.
     http: Vec<HttpConnection>,
@@ -151,12 +152,14 @@ impl Transport {
         wires: Arc<Vec<Wire>>,
         options: Arc<BridgeOptions>,
         connection: ConnectionId,
+        numbers: Arc<WideIdNumbers>,
     ) -> Self {
         Self {
             http: wires.iter().map(|_| HttpConnection::default()).collect(),
             wires,
             options,
             connection,
+            numbers,
             sockets: Vec::new(),
             marker: 0,
             has_ended: false,
@@ -171,6 +174,12 @@ impl Transport {
     /// True if a server of the first wire recognises a message that it got before.
     pub(crate) fn knows_repeated_messages(&self) -> bool {
         self.wires.first().is_some_and(Wire::knows_repeated_messages)
+    }
+
+    /// A key for a message, which no other one to the upstream has.
+    pub(crate) fn new_key(&mut self) -> String {
+        self.marker += 1;
+        format!("{:016x}-{:x}", self.connection.0, self.marker)
     }
 
     /// Makes a request in the first form of credentials that a wire has.
@@ -332,6 +341,7 @@ impl Transport {
             return self.exchange(wire, &head, &request).await;
         }
         let handshake_of = session.filter(|_| head.headers.contains_key(AUTHORIZATION));
+        let path = head.uri.path().to_owned();
         match self.open(wire, head, handshake_of.map(|session| session.id)).await {
             Ok(Ok(index)) => self.request_on(index, session, &request, deliveries).await,
             Ok(Err((mut client, rejection))) => {
@@ -341,7 +351,14 @@ impl Transport {
                 let mut incoming = Vec::new();
                 match client.decode(now(), &rejection, &mut incoming) {
                     Ok(()) => self.answered(incoming, None).unwrap_or(Attempt::Unreachable),
-                    Err(_) => Attempt::Unreachable,
+                    Err(_) => {
+                        if let Frame::Response(response) = &rejection {
+                            let status = response.status().as_u16();
+                            tracing::warn!(status, path, "the upstream rejected a WebSocket");
+                        }
+                        metrics::not_understood();
+                        Attempt::Unreachable
+                    }
                 }
             }
             Err(SocketEnded) => Attempt::Unreachable,
@@ -493,7 +510,8 @@ impl Transport {
 
     /// One HTTP request and its response.
     async fn exchange(&mut self, wire: usize, head: &Parts, request: &Request) -> Attempt {
-        let Some(mut session) = self.wires[wire].connect(head, self.connection) else {
+        let session = self.wires[wire].connect(head, self.connection, &self.numbers);
+        let Some(mut session) = session else {
             return Attempt::Unsupported;
         };
         let mut frames = Vec::new();
@@ -533,7 +551,8 @@ impl Transport {
         head: Parts,
         handshake_of: Option<SessionId>,
     ) -> Result<Result<usize, (Box<dyn ClientSession>, Frame)>, SocketEnded> {
-        let Some(session) = self.wires[wire].connect(&head, self.connection) else {
+        let session = self.wires[wire].connect(&head, self.connection, &self.numbers);
+        let Some(session) = session else {
             return Err(SocketEnded);
         };
         let Wire { endpoint, trust, .. } = &self.wires[wire];

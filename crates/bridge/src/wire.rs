@@ -4,7 +4,7 @@ use http::Uri;
 use http::request::Parts;
 use std::sync::Arc;
 use tolmach_client::{Endpoint, Trust};
-use tolmach_dialect::{ClientSession, Dialect, Handshake, Request, Transport};
+use tolmach_dialect::{ClientSession, Dialect, Handshake, Request, Transport, WideIdNumbers};
 use tolmach_domain::{ConnectionId, Credentials};
 
 /// A server, and the dialect that it serves.
@@ -31,13 +31,15 @@ impl Wire {
         self.placed(self.dialect.client()?.listen(credentials)?)
     }
 
-    /// The client's side of a connection that `head` opened.
+    /// The client's side of a connection that `head` opened. `numbers` are those of the server's
+    /// ids of 128 bits.
     pub(crate) fn connect(
         &self,
         head: &Parts,
         connection: ConnectionId,
+        numbers: &Arc<WideIdNumbers>,
     ) -> Option<Box<dyn ClientSession>> {
-        let handshake = Handshake::new(connection).request(head);
+        let handshake = Handshake::new(connection).request(head).wide_id_numbers(numbers);
         self.dialect.client()?.connect(&handshake).ok()
     }
 
