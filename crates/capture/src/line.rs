@@ -51,6 +51,10 @@ impl Line {
             #[serde(rename = "type")]
             kind: LineType,
         }
+        // Frames are most of a capture: their first field is looked at without reading all others.
+        if json.starts_with(br#"{"type":"frame","#) {
+            return Ok(Line::Frame(read(json)?));
+        }
         Ok(match read::<Head>(json)?.kind {
             LineType::Capture => Line::Capture(read(json)?),
             LineType::Open => Line::Open(read(json)?),
@@ -225,6 +229,10 @@ pub enum GapReason {
 }
 
 fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, LineError> {
+    if let Ok(value) = serde_json::from_slice(json) {
+        return Ok(value);
+    }
+    // Once more, for the path to the error: keeping it costs as much again as reading.
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer)?;
     let end = deserializer.end();

@@ -86,23 +86,47 @@ pub(crate) struct Attribution {
     /// The number of requests so far.
     count: u64,
     latest_answered: Option<u64>,
+    /// The bytes that the requests take, about.
+    bytes: usize,
+}
+
+impl Known {
+    fn size(&self) -> usize {
+        let of_texts = self.correlations.iter().map(|text| size_of::<String>() + text.len());
+        let stem = self.stem.as_ref().map_or(0, String::len);
+        size_of::<Self>() + stem + of_texts.sum::<usize>()
+    }
 }
 
 impl Attribution {
     /// Notes a client's frame; gives its number, from 1.
     pub(crate) fn request(&mut self, marks: &Marks) -> u64 {
         self.count += 1;
-        self.requests.push_back(Known {
+        let known = Known {
             number: self.count,
             stem: marks.stem(),
             correlations: marks.correlations.clone(),
             is_http: marks.is_http,
             is_answered: false,
-        });
-        if self.requests.len() > MAX_REQUESTS {
-            self.requests.pop_front();
+        };
+        self.bytes += known.size();
+        self.requests.push_back(known);
+        if self.requests.len() > MAX_REQUESTS
+            && let Some(oldest) = self.requests.pop_front()
+        {
+            self.bytes -= oldest.size();
         }
         self.count
+    }
+
+    /// The bytes that the requests take, about.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets the requests, but not how many there were.
+    pub(crate) fn forget(&mut self) {
+        (self.requests, self.bytes) = (VecDeque::new(), 0);
     }
 
     /// The number of the newest request; 0 before the first one.
@@ -204,5 +228,11 @@ mod tests {
             connection.request(&marks(r#"{"do":"other"}"#));
         });
         assert_eq!(connection.answered(&marks(r#"{"do":"first"}"#)), None);
+        let full = connection.size();
+        connection.request(&marks(r#"{"do":"other"}"#));
+        assert_eq!(connection.size(), full);
+        connection.forget();
+        assert_eq!((connection.size(), connection.count()), (0, MAX_REQUESTS as u64 + 2));
+        assert_eq!(connection.answered(&marks(r#"{"do":"other"}"#)), None);
     }
 }

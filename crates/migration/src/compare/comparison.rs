@@ -12,7 +12,8 @@ use tolmach_capture::{
 };
 use tolmach_dialect::DOC;
 
-/// The bytes of frames that may wait for frames of the other capture.
+/// The bytes that connections may hold: frames that wait for frames of the other capture, and what
+/// is remembered of those before.
 const MAX_HELD: usize = 256 << 20;
 
 /// A capture with its name.
@@ -63,11 +64,23 @@ pub enum CompareError {
 /// Both captures are read once, side by side: the one whose clients are behind goes on; if neither
 /// are, the first one does, unless a connection has thousands of frames there that wait for those
 /// of the second. Frames that are the same are forgotten at once, and connections when they have
-/// ended on both sides. Only the ids that are known grow, up to a bound, and frames that wait for
-/// their counterparts: where those hold more than 256 MiB, they are judged as they are.
+/// ended on both sides. Only the ids that are known grow, up to a bound, and what open connections
+/// hold, above all frames that wait for their counterparts: where that is more than 256 MiB, all
+/// frames are judged as they are, and what was held is forgotten. What is left of a connection
+/// then is less than 2 KiB.
 pub fn compare<A: BufRead, B: BufRead>(
     a: Capture<A>,
     b: Capture<B>,
+    meanings: &Meanings,
+    dialect: Option<(String, String)>,
+) -> Result<Report, CompareError> {
+    compare_within(MAX_HELD, (a, b), meanings, dialect)
+}
+
+/// As [`compare`], with connections that hold at most `max_held` bytes.
+fn compare_within<A: BufRead, B: BufRead>(
+    max_held: usize,
+    (a, b): (Capture<A>, Capture<B>),
     meanings: &Meanings,
     dialect: Option<(String, String)>,
 ) -> Result<Report, CompareError> {
@@ -79,6 +92,7 @@ pub fn compare<A: BufRead, B: BufRead>(
         meanings,
         dialect,
         held: 0,
+        max_held,
         judged_early: false,
         ahead: None,
     };
@@ -121,6 +135,8 @@ struct Comparison<'m> {
     dialect: Option<(String, String)>,
     /// The bytes that all connections hold.
     held: usize,
+    /// The most that they may hold.
+    max_held: usize,
     judged_early: bool,
     /// A connection with many frames of the first capture that wait for those of the second.
     ahead: Option<u64>,
@@ -180,7 +196,11 @@ impl Comparison<'_> {
         }
         let number = self.number(side, open.connection);
         let named = (open.dialect.clone(), open.revision.clone());
-        self.connections.entry(number).or_insert_with(|| Connection::new(number)).open(side, open);
+        let connection = self.connections.entry(number).or_insert_with(|| Connection::new(number));
+        self.held -= connection.held();
+        connection.open(side, open);
+        self.held += connection.held();
+        self.judge_early();
         self.set_dialect(number, named, place)
     }
 
@@ -247,17 +267,19 @@ impl Comparison<'_> {
         } else if self.ahead == Some(number) {
             self.ahead = None;
         }
-        if self.held > MAX_HELD {
-            self.judge_early();
-        }
+        self.judge_early();
         Ok(())
     }
 
+    /// Judges all frames as they are, if more is held than may be.
     fn judge_early(&mut self) {
+        if self.held <= self.max_held {
+            return;
+        }
         if !std::mem::replace(&mut self.judged_early, true) {
             self.report.note(
-                "the captures are so far out of step that frames were judged before their \
-                 counterparts were read"
+                "so much waited that frames were judged before their counterparts were read: the \
+                 captures are out of step, or have very many open connections"
                     .to_owned(),
             );
         }
@@ -278,6 +300,9 @@ impl Comparison<'_> {
             && let Some(connection) = self.connections.remove(&number)
         {
             self.held -= connection.held();
+            if let Some(in_b) = connection.number_in_b() {
+                self.of.remove(&in_b);
+            }
             self.ahead = self.ahead.filter(|ahead| *ahead != number);
             self.finish_connection(connection);
         }
@@ -296,5 +321,55 @@ impl Comparison<'_> {
             self.finish_connection(connection);
         }
         self.report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const HEADER: &str = r#"{"type":"capture","form":"tolmach-capture/1","recorder":"proxy"}"#;
+
+    fn compared(max_held: usize, lines: &[String]) -> Report {
+        let text = format!("{HEADER}\n{}\n", lines.join("\n"));
+        let capture = |name: &str| Capture {
+            name: name.to_owned(),
+            reader: Reader::new(name, text.as_bytes()),
+        };
+        compare_within(max_held, (capture("a"), capture("b")), &Meanings::default(), None).unwrap()
+    }
+
+    #[test]
+    fn what_connections_hold_is_bounded_whatever_it_is() {
+        let open = |header: &str| {
+            json!({
+                "type": "open", "connection": 1, "at": 0, "transport": "websocket",
+                "request": {"method": "GET", "uri": "/", "headers": [["x", header]]},
+            })
+        };
+        let frame = |from: &str, name: &str| {
+            json!({
+                "type": "frame", "connection": 1, "at": 1, "from": from, "kind": "text",
+                "text": json!({"type": name}).to_string(),
+            })
+        };
+        let long = "n".repeat(3_000);
+        for (kind, lines) in [
+            ("an opening", vec![open(&long)]),
+            ("names of requests", vec![open(""), frame("client", &long)]),
+            (
+                "requests that were answered",
+                std::iter::once(open(""))
+                    .chain((0..100).flat_map(|_| [frame("client", "a"), frame("server", "a")]))
+                    .collect(),
+            ),
+        ] {
+            let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+            let (narrow, wide) = (compared(2_000, &lines), compared(1 << 20, &lines));
+            assert!(narrow.notes.iter().any(|note| note.starts_with("so much")), "{kind}");
+            assert_eq!(wide.notes, Vec::<String>::new(), "{kind}");
+            assert!(wide.is_same(), "{kind}");
+        }
     }
 }

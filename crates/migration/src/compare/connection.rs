@@ -79,8 +79,12 @@ pub(crate) struct Connection {
     sides: [SideState; 2],
     /// The latest pairs of frames, by flow; `None` for answers.
     pairs: HashMap<Option<Id>, VecDeque<(u64, u64)>>,
+    /// The bytes of the pairs, about.
+    pair_bytes: usize,
     /// The bytes of the frames that are held.
     held: usize,
+    /// The number in the second capture.
+    number_in_b: Option<u64>,
 }
 
 /// The state that the comparison of all connections shares.
@@ -103,13 +107,18 @@ impl Connection {
             open: None,
             sides: Default::default(),
             pairs: HashMap::new(),
+            pair_bytes: 0,
             held: 0,
+            number_in_b: None,
         }
     }
 
     /// Notes the opening on one side.
     pub(crate) fn open(&mut self, side: Side, open: Box<Open>) {
         self.sides[side as usize].is_open = true;
+        if side == Side::B {
+            self.number_in_b = Some(open.connection);
+        }
         if side == Side::A || self.open.is_none() {
             self.open = Some(open);
         }
@@ -130,9 +139,16 @@ impl Connection {
         self.dialect.as_ref()
     }
 
-    /// The bytes of the frames that are held.
+    /// The bytes that are held, about: frames, requests that may be answered, the order of pairs
+    /// and the opening.
     pub(crate) fn held(&self) -> usize {
-        self.held
+        let of_requests: usize = self.sides.iter().map(|side| side.attribution.size()).sum();
+        self.held + self.pair_bytes + of_requests + self.open.as_deref().map_or(0, size_of_opening)
+    }
+
+    /// The number in the second capture, where it was opened there.
+    pub(crate) fn number_in_b(&self) -> Option<u64> {
+        self.number_in_b
     }
 
     /// True if so many frames of the first capture wait that those of the second are to be read.
@@ -196,9 +212,15 @@ impl Connection {
         }
     }
 
-    /// Judges all frames that wait, although their counterparts may come.
+    /// Judges all frames that wait, although their counterparts may come, and forgets everything
+    /// that is held.
     pub(crate) fn settle_all(&mut self, shared: &mut Shared<'_>) {
         self.settle(u64::MAX, shared);
+        self.sides.iter_mut().for_each(|side| side.attribution.forget());
+        (self.pairs, self.pair_bytes) = (HashMap::new(), 0);
+        if let Some(request) = self.open.as_mut().and_then(|open| open.request.as_mut()) {
+            request.headers = Vec::new();
+        }
     }
 
     /// Reports what is left, once nothing more comes.
@@ -310,7 +332,7 @@ impl Connection {
     }
 
     fn wait(&mut self, side: Side, frame: Waiting) {
-        self.held += size_of_frame(&frame.frame);
+        self.held += frame.size();
         let state = &mut self.sides[side as usize];
         *state.signatures.entry(frame.normal.signature).or_default() += 1;
         state.waiting.push_back(frame);
@@ -325,7 +347,7 @@ impl Connection {
                 state.signatures.remove(&frame.normal.signature);
             }
         }
-        self.held = self.held.saturating_sub(size_of_frame(&frame.frame));
+        self.held = self.held.saturating_sub(frame.size());
         frame
     }
 
@@ -354,12 +376,19 @@ impl Connection {
         };
         if self.pairs.len() > MAX_FLOWS {
             self.pairs.retain(|group, _| group.is_none());
+            self.pair_bytes = self.pairs.iter().map(|(of, pairs)| size_of_pairs(of, pairs)).sum();
+        }
+        let is_new = !self.pairs.contains_key(&group);
+        if is_new {
+            self.pair_bytes += size_of_pairs(&group, &VecDeque::new());
         }
         let pairs = self.pairs.entry(group).or_default();
         let is_in_order = pairs.iter().all(|(of_a, of_b)| (*of_a < a.order) == (*of_b < b.order));
         pairs.push_back((a.order, b.order));
         if pairs.len() > MAX_PAIRS {
             pairs.pop_front();
+        } else {
+            self.pair_bytes += size_of::<(u64, u64)>();
         }
         is_in_order
     }
@@ -505,6 +534,15 @@ impl Connection {
     }
 }
 
+impl Waiting {
+    /// The bytes that it takes, about.
+    fn size(&self) -> usize {
+        let of_ids = self.normal.ids.iter().map(|(_, id)| size_of::<Id>() + id.len());
+        let name = self.name.as_ref().map_or(0, String::len);
+        size_of::<Self>() + name + size_of_frame(&self.frame) + of_ids.sum::<usize>()
+    }
+}
+
 impl Request {
     /// The bytes that it takes, about.
     fn size(&self) -> usize {
@@ -540,6 +578,18 @@ fn size_of_frame(frame: &CapturedFrame) -> usize {
     let headers = frame.headers.iter().map(|(name, value)| name.len() + value.len() + 48);
     let text = frame.text.as_ref().or(frame.base64.as_ref()).map_or(0, String::len);
     size_of::<CapturedFrame>() + text + headers.sum::<usize>()
+}
+
+/// The bytes of an opening that [`Connection::settle_all`] gives back, about.
+fn size_of_opening(open: &Open) -> usize {
+    let headers = open.request.iter().flat_map(|request| &request.headers);
+    headers.map(|(name, value)| name.len() + value.len() + 48).sum()
+}
+
+/// The bytes of the pairs of a flow, about.
+fn size_of_pairs(flow: &Option<Id>, pairs: &VecDeque<(u64, u64)>) -> usize {
+    let id = flow.as_ref().map_or(0, |(_, id)| id.len());
+    size_of::<(Option<Id>, VecDeque<(u64, u64)>)>() + id + pairs.len() * size_of::<(u64, u64)>()
 }
 
 /// A path whose numbers and long names stand as `*`.

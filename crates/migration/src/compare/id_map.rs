@@ -1,7 +1,9 @@
 //! The ids of one server, and those of another for the same objects.
 
 use crate::fields::Id;
-use std::collections::{HashMap, VecDeque};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::collections::HashMap;
+use std::hash::BuildHasher;
 use tolmach_dialect::FieldRole;
 
 /// The most ids of both servers that are known at a time. Beyond it the oldest are forgotten, and
@@ -9,13 +11,38 @@ use tolmach_dialect::FieldRole;
 const MAX_IDS: usize = 1 << 20;
 
 /// Pairs of ids: each id of A has one of B for each kind of object, and the other way round.
+///
+/// Each pair is kept once, in the order in which it was learned, and found by places in that order:
+/// a million of them take some 100 MiB.
 #[derive(Debug)]
 pub(crate) struct IdMap {
     max: usize,
-    by_a: HashMap<Id, Box<str>>,
-    by_b: HashMap<Id, Box<str>>,
-    /// The ids of A, the oldest first.
-    ages: VecDeque<Id>,
+    pairs: Vec<IdPair>,
+    /// The place of the oldest pair, once there are as many as may be.
+    oldest: usize,
+    /// The places of pairs, by the ids of A.
+    by_a: HashTable<usize>,
+    /// The places of pairs, by the ids of B.
+    by_b: HashTable<usize>,
+    hasher: DefaultHashBuilder,
+}
+
+/// The ids of one object.
+#[derive(Debug)]
+struct IdPair {
+    role: FieldRole,
+    a: Box<str>,
+    b: Box<str>,
+}
+
+impl IdPair {
+    fn is_of_a(&self, role: FieldRole, a: &str) -> bool {
+        self.role == role && *self.a == *a
+    }
+
+    fn is_of_b(&self, role: FieldRole, b: &str) -> bool {
+        self.role == role && *self.b == *b
+    }
 }
 
 /// The relation of an id of A to one of B.
@@ -38,15 +65,34 @@ impl Default for IdMap {
 impl IdMap {
     /// No ids are known, and at most so many will be.
     fn bounded(max: usize) -> Self {
-        Self { max, by_a: HashMap::new(), by_b: HashMap::new(), ages: VecDeque::new() }
+        Self {
+            max,
+            pairs: Vec::new(),
+            oldest: 0,
+            by_a: HashTable::new(),
+            by_b: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+
+    fn place_of_a(&self, role: FieldRole, a: &str) -> Option<usize> {
+        let hash = self.hasher.hash_one((role, a));
+        self.by_a.find(hash, |place| self.pairs[*place].is_of_a(role, a)).copied()
+    }
+
+    fn place_of_b(&self, role: FieldRole, b: &str) -> Option<usize> {
+        let hash = self.hasher.hash_one((role, b));
+        self.by_b.find(hash, |place| self.pairs[*place].is_of_b(role, b)).copied()
     }
 
     /// The relation of two ids.
     pub(crate) fn pair(&self, a: &Id, b: &Id) -> Pair {
-        match (self.by_a.get(a), self.by_b.get(b)) {
-            _ if a.0 != b.0 => Pair::Other,
-            (Some(known), _) if **known == *b.1 => Pair::Same,
+        if a.0 != b.0 {
+            return Pair::Other;
+        }
+        match (self.place_of_a(a.0, &a.1), self.place_of_b(b.0, &b.1)) {
             (None, None) => Pair::Unknown,
+            (of_a, of_b) if of_a == of_b => Pair::Same,
             _ => Pair::Other,
         }
     }
@@ -68,27 +114,51 @@ impl IdMap {
         if self.pair(a, b) != Pair::Unknown {
             return;
         }
-        self.by_a.insert(a.clone(), b.1.clone());
-        self.by_b.insert(b.clone(), a.1.clone());
-        self.ages.push_back(a.clone());
-        if self.ages.len() > self.max
-            && let Some(oldest) = self.ages.pop_front()
-            && let Some(b) = self.by_a.remove(&oldest)
-        {
-            self.by_b.remove(&(oldest.0, b));
+        let pair = IdPair { role: a.0, a: a.1.clone(), b: b.1.clone() };
+        let place = if self.pairs.len() < self.max {
+            self.pairs.push(pair);
+            self.pairs.len() - 1
+        } else {
+            let place = self.oldest;
+            self.forget(place);
+            self.pairs[place] = pair;
+            self.oldest = (place + 1) % self.max;
+            place
+        };
+        let Self { pairs, by_a, by_b, hasher, .. } = self;
+        let hash_of_a = |place: &usize| {
+            let pair = &pairs[*place];
+            hasher.hash_one((pair.role, &*pair.a))
+        };
+        let hash_of_b = |place: &usize| {
+            let pair = &pairs[*place];
+            hasher.hash_one((pair.role, &*pair.b))
+        };
+        by_a.insert_unique(hash_of_a(&place), place, hash_of_a);
+        by_b.insert_unique(hash_of_b(&place), place, hash_of_b);
+    }
+
+    /// Removes the pair at a place from the tables.
+    fn forget(&mut self, place: usize) {
+        let IdPair { role, a, b } = &self.pairs[place];
+        for (table, id) in [(&mut self.by_a, a), (&mut self.by_b, b)] {
+            let hash = self.hasher.hash_one((*role, &**id));
+            if let Ok(entry) = table.find_entry(hash, |of| *of == place) {
+                entry.remove();
+            }
         }
     }
 
     /// The id of A for the object of an id of B.
     pub(crate) fn of_b(&self, b: &Id) -> Option<&str> {
-        self.by_b.get(b).map(|a| &**a)
+        self.place_of_b(b.0, &b.1).map(|place| &*self.pairs[place].a)
     }
 
     /// True if a number of A and one of B are ids of one object of some kind.
     pub(crate) fn is_pair_of_any_kind(&self, a: &str, b: &str) -> bool {
         [FieldRole::User, FieldRole::Flow, FieldRole::Message]
             .into_iter()
-            .any(|role| self.by_a.get(&(role, a.into())).is_some_and(|known| **known == *b))
+            .any(|role| self.place_of_a(role, a).is_some_and(|place| *self.pairs[place].b == *b))
     }
 }
 
@@ -171,9 +241,16 @@ mod tests {
     fn the_oldest_ids_are_forgotten() {
         let mut ids = IdMap::bounded(5);
         let number = |number: usize| id(FieldRole::Message, &number.to_string());
-        (0..=5).for_each(|next| ids.learn(&number(next), &number(next)));
+        let known = |ids: &IdMap| -> Vec<usize> {
+            let is_known = |next: &usize| ids.pair(&number(*next), &number(*next)) == Pair::Same;
+            (0..20).filter(is_known).collect()
+        };
+        for next in 0..12 {
+            ids.learn(&number(next), &number(next));
+            let expected: Vec<usize> = (next.saturating_sub(4)..=next).collect();
+            assert_eq!(known(&ids), expected);
+        }
         assert_eq!(ids.pair(&number(0), &number(0)), Pair::Unknown);
-        assert_eq!(ids.pair(&number(1), &number(1)), Pair::Same);
-        assert_eq!((ids.by_a.len(), ids.by_b.len()), (5, 5));
+        assert_eq!((ids.by_a.len(), ids.by_b.len(), ids.pairs.len()), (5, 5, 5));
     }
 }

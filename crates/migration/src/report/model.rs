@@ -11,6 +11,8 @@ const MAX_FIELDS: usize = 200;
 const MAX_OPERATIONS: usize = 2_000;
 /// The most notes.
 const MAX_NOTES: usize = 100;
+/// The longest name of an operation and path of a field, in bytes. Longer ones are counted together.
+const MAX_NAME: usize = 256;
 /// The longest frame of an example, in bytes.
 const MAX_FRAME: usize = 4_096;
 /// The name of what is beyond a bound.
@@ -200,8 +202,9 @@ impl Report {
         let operation = self.operation(operation);
         operation.counts.add(example.verdict);
         for field in &example.fields {
-            let is_bounded =
-                operation.fields.len() < MAX_FIELDS || operation.fields.contains_key(&field.path);
+            let is_bounded = field.path.len() <= MAX_NAME
+                && (operation.fields.len() < MAX_FIELDS
+                    || operation.fields.contains_key(&field.path));
             let path = if is_bounded { field.path.as_str() } else { OTHERS };
             match operation.fields.get_mut(path) {
                 Some(count) => *count += 1,
@@ -236,8 +239,8 @@ impl Report {
     }
 
     fn operation(&mut self, name: &str) -> &mut Operation {
-        let is_bounded =
-            self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(name);
+        let is_bounded = name.len() <= MAX_NAME
+            && (self.operations.len() < MAX_OPERATIONS || self.operations.contains_key(name));
         let name = if is_bounded { name } else { OTHERS };
         if !self.operations.contains_key(name) {
             self.operations.insert(name.to_owned(), Operation::default());
@@ -295,6 +298,9 @@ mod tests {
             report.note(String::new());
         }
         assert_eq!(report.operations.len(), MAX_OPERATIONS + 1);
+        let others = report.operations[OTHERS].counts.same;
+        report.add_same(&"x".repeat(MAX_NAME + 1));
+        assert_eq!(report.operations[OTHERS].counts.same, others + 1);
         assert_eq!(report.notes.len(), MAX_NOTES + 1);
     }
 

@@ -2,19 +2,28 @@
 
 use std::sync::Arc;
 use tolmach_capture::{CapturedFrame, Close, Line, Open, OpenRequest, Sender, Transport};
-use tolmach_dialect::{DOC, Dialect};
+use tolmach_dialect::{DOC, Dialect, Pinned};
 use tolmach_dialect_declared::{BUILT_IN, Declared};
 use tolmach_dialect_kit::{PlayedContent, played_stories};
 
-/// Every dialect, and every revision that is a file.
+/// Every dialect in every revision, those that are files too.
 pub(crate) fn dialects() -> Vec<Arc<dyn Dialect>> {
-    let mut all: Vec<Arc<dyn Dialect>> = vec![
+    let crates: [Arc<dyn Dialect>; 5] = [
         Arc::new(tolmach_dialect_mode::Mode::default()),
         Arc::new(tolmach_dialect_sndmsg::SndMsg::default()),
         Arc::new(tolmach_dialect_morelia::Morelia::default()),
         Arc::new(tolmach_dialect_bearer::Bearer),
         Arc::new(tolmach_dialect_action::Action::default()),
     ];
+    let mut all: Vec<Arc<dyn Dialect>> = Vec::new();
+    for dialect in crates {
+        let further = dialect.manifest().revisions[1..].to_vec();
+        all.push(dialect.clone());
+        for revision in further {
+            let pinned = Pinned::new(dialect.clone(), revision).expect("it is of the manifest");
+            all.push(Arc::new(pinned));
+        }
+    }
     for file in BUILT_IN {
         let file = Declared::compile(*file, BUILT_IN).expect("a trial compiles every file");
         if file.revision() != DOC {
