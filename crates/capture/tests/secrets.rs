@@ -233,3 +233,22 @@ fn numbers_of_texts_are_replaced_with_them() {
         }
     }
 }
+
+#[test]
+fn names_of_files_are_replaced_with_texts() {
+    let body = "--x\r\nContent-Disposition: form-data; name=\"photo\"; \
+        filename=\"my holiday.png\"\r\n\r\nx\r\n--x--\r\n";
+    for (texts, is_told) in [(false, true), (true, false)] {
+        let replacer = Replacer::new(b"a key of a trial", texts);
+        let mut edit = |value: &FieldValue<'_>| replacer.value(Sender::Client, value);
+        let request = http::Request::post("/")
+            .header("content-type", "multipart/form-data; boundary=x")
+            .body(Bytes::from_static(body.as_bytes()));
+        let frame = Frame::request(request.unwrap());
+        let edited = FieldMap::new(&[]).edit(Sender::Client, None, &frame, &mut edit).unwrap();
+        let edited = edited.unwrap_or(frame);
+        let edited = str::from_utf8(edited.payload()).unwrap();
+        assert_eq!(edited.contains("my holiday"), is_told, "{edited}");
+        assert!(edited.contains(".png\"\r\n"), "{edited}");
+    }
+}

@@ -16,7 +16,7 @@ mod observer;
 mod outcome;
 mod socket;
 pub mod tap;
-mod value_end;
+mod value_buffer;
 mod value_socket;
 mod websocket;
 

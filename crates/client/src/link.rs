@@ -4,7 +4,8 @@
 use crate::endpoint::{Endpoint, Stream, Trust};
 use crate::error::Cause;
 use crate::net;
-use bytes::{Bytes, BytesMut};
+use crate::value_buffer::ValueBuffer;
+use bytes::Bytes;
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use http::header::{
@@ -15,7 +16,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use serde::de::IgnoredAny;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
@@ -273,16 +273,12 @@ async fn run_tcp(
 
 /// Reads JSON values that stand back to back.
 async fn read_values(mut reader: ReadHalf<Stream>, link: u64, arrivals: mpsc::Sender<LinkArrival>) {
-    let mut buffer = BytesMut::new();
+    let mut buffer = ValueBuffer::default();
+    let value =
+        |value| LinkArrival { link, content: LinkContent::Frame(Box::new(Frame::Value(value))) };
     let end = loop {
-        while let Some(length) = first_value(&buffer) {
-            let value = buffer.split_to(length).freeze();
-            let value = value.slice_ref(value.trim_ascii());
-            if value.is_empty() {
-                continue;
-            }
-            let content = LinkContent::Frame(Box::new(Frame::Value(value)));
-            if arrivals.send(LinkArrival { link, content }).await.is_err() {
+        while let Some(next) = buffer.next() {
+            if arrivals.send(value(next)).await.is_err() {
                 return;
             }
         }
@@ -290,30 +286,17 @@ async fn read_values(mut reader: ReadHalf<Stream>, link: u64, arrivals: mpsc::Se
             let reason = format!("a value has more than {MAX_FRAME} bytes");
             break LinkContent::Broken(Cause::Other(reason));
         }
-        match reader.read_buf(&mut buffer).await {
+        match reader.read_buf(buffer.bytes_mut()).await {
             Ok(0) => break LinkContent::Closed(None),
             Ok(_) => {}
             Err(error) => break LinkContent::Broken(error.into()),
         }
     };
     // An error means that the receiver is gone.
+    if let Some(word) = buffer.last_word() {
+        let _ = arrivals.send(value(word)).await;
+    }
     let _ = arrivals.send(LinkArrival { link, content: end }).await;
-}
-
-/// The length of the first JSON value, with the space before it. Bytes that are no JSON are one
-/// value.
-fn first_value(bytes: &[u8]) -> Option<usize> {
-    if bytes.is_empty() {
-        return None;
-    }
-    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
-    match values.next() {
-        // A number could go on.
-        Some(Ok(_)) => Some(values.byte_offset()),
-        Some(Err(error)) if error.is_eof() => None,
-        Some(Err(_)) => Some(bytes.len()),
-        None => None,
-    }
 }
 
 async fn run_http(target: LinkTarget, link: u64, mut frames: mpsc::Receiver<Outgoing>) {
@@ -381,20 +364,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_told_apart_although_nothing_stands_between_them() {
-        for (bytes, length) in [
-            ("{\"a\":1}{\"b\":2}", Some(7)),
-            (" {\"a\":1}", Some(8)),
-            ("{\"a\":", None),
-            ("", None),
-            (" ", None),
-            ("TEST", Some(4)),
-        ] {
-            assert_eq!(first_value(bytes.as_bytes()), length, "{bytes}");
-        }
-    }
-
-    #[test]
     fn headers_of_one_hop_are_left_out_and_the_origin_is_the_servers_own() {
         let (arrivals, _received) = mpsc::channel(1);
         let endpoint = "wss://new.example:9/chat".parse().unwrap();
@@ -416,6 +385,28 @@ mod tests {
         assert_eq!(target.own_headers(&captured, false).unwrap()[ORIGIN], "https://page.example");
         let head = http::Request::get("/ws?token=1").body(()).unwrap().into_parts().0;
         assert_eq!(target.own_head(head).unwrap().uri, "/chat?token=1");
+    }
+
+    #[tokio::test]
+    async fn values_of_a_raw_stream_arrive_in_linear_time_and_its_end_ends_a_word() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let (arrivals, mut received) = mpsc::channel(1);
+        let target = LinkTarget { endpoint, trust: Trust::new(None).unwrap(), arrivals };
+        let _link = target.tcp(1).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // Looking at all of it after every read would take minutes.
+        let large = format!("[\"{}\"]", "x".repeat(MAX_FRAME / 2));
+        let sent = format!("{{\"a\":1}}{{\"b\":2}} {large} TEST");
+        let sending = tokio::spawn(async move { stream.write_all(sent.as_bytes()).await });
+        for expected in ["{\"a\":1}", "{\"b\":2}", &large, "TEST"] {
+            let arrival = received.recv().await.unwrap();
+            let LinkContent::Frame(frame) = arrival.content else { panic!("{arrival:?}") };
+            assert!(frame.payload() == expected.as_bytes(), "{} bytes", frame.payload().len());
+        }
+        let arrival = received.recv().await.unwrap();
+        assert!(matches!(arrival.content, LinkContent::Closed(None)), "{arrival:?}");
+        sending.await.unwrap().unwrap();
     }
 
     #[tokio::test]

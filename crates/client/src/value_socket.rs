@@ -2,9 +2,8 @@
 
 use crate::endpoint::{Endpoint, Stream, Trust};
 use crate::error::Cause;
-use crate::value_end::ValueEnd;
+use crate::value_buffer::ValueBuffer;
 use crate::websocket::Received;
-use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,13 +13,11 @@ use tolmach_dialect::Frame;
 /// The bytes that are read at once.
 const READ_BYTES: usize = 4 << 10;
 
-/// An open raw stream to a server, whose frames are JSON objects without anything between them.
+/// An open raw stream to a server, whose frames are JSON objects. Anything between them is dropped.
 #[derive(Debug)]
 pub struct ValueSocket {
     stream: Stream,
-    /// The bytes of the value that has begun.
-    received: BytesMut,
-    end: ValueEnd,
+    received: ValueBuffer,
     max_bytes: usize,
 }
 
@@ -28,7 +25,7 @@ impl ValueSocket {
     /// Opens a stream whose values have at most `max_bytes`.
     pub async fn open(endpoint: &Endpoint, trust: &Trust, max_bytes: usize) -> Result<Self, Cause> {
         let stream = endpoint.connect(trust).await?;
-        Ok(Self { stream, received: BytesMut::new(), end: ValueEnd::default(), max_bytes })
+        Ok(Self { stream, received: ValueBuffer::default(), max_bytes })
     }
 
     /// Sends frames, in one write.
@@ -41,10 +38,10 @@ impl ValueSocket {
     /// Polls for what comes next. Nothing is lost if the caller stops polling.
     pub fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Received, Cause>> {
         loop {
-            self.skip_to_object();
-            if let Some(length) = self.end.find(&self.received) {
-                let value = self.received.split_to(length).freeze();
-                return Poll::Ready(Ok(Received::Frame(Frame::Value(value))));
+            while let Some(value) = self.received.next() {
+                if value.starts_with(b"{") {
+                    return Poll::Ready(Ok(Received::Frame(Frame::Value(value))));
+                }
             }
             if self.received.len() > self.max_bytes {
                 let error = io::Error::new(io::ErrorKind::InvalidData, "a value is too large");
@@ -56,15 +53,7 @@ impl ValueSocket {
             if buffer.filled().is_empty() {
                 return Poll::Ready(Ok(Received::Closed(None)));
             }
-            self.received.extend_from_slice(buffer.filled());
-        }
-    }
-
-    /// Drops what stands between two objects.
-    fn skip_to_object(&mut self) {
-        if !self.end.has_begun() {
-            let begin = self.received.iter().position(|byte| *byte == b'{');
-            self.received.advance(begin.unwrap_or(self.received.len()));
+            self.received.push(buffer.filled());
         }
     }
 }

@@ -4,8 +4,9 @@ use crate::placeholders::{placeholder_flow_id, placeholder_user};
 use std::collections::BTreeMap;
 use tolmach_domain::{ContentType, FlowId, FlowKind, Message, MessageId, Timestamp, UserSummary};
 
-/// The most messages that are kept. Of older ones an edit or a deletion has placeholders.
-const MAX_KNOWN_MESSAGES: usize = 4096;
+/// The most messages that are kept: some 200 KiB of a connection. Of older ones an edit or a
+/// deletion has placeholders.
+const MAX_KNOWN_MESSAGES: usize = 1024;
 
 /// The properties of a message that a frame may leave out.
 #[derive(Debug, Clone)]

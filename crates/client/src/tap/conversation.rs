@@ -111,6 +111,13 @@ impl Conversation {
 
     /// One side has ended its stream.
     pub(super) fn end(&mut self, from: Sender, out: &mut Vec<TapEvent>) {
+        if let Mode::Values(client, server) = &mut self.mode {
+            let reader = match from {
+                Sender::Client => client,
+                Sender::Server => server,
+            };
+            out.extend(reader.end().map(|word| TapEvent::Frame(from, Frame::Value(word))));
+        }
         if let (Mode::Http(_, server), Sender::Server) = (&mut self.mode, from)
             && let Some((head, body)) = server.end()
         {
@@ -342,17 +349,6 @@ mod tests {
         assert_eq!(found, ["GET /ws", "403 ", "GET /b"]);
     }
 
-    #[test]
-    fn a_rejection_that_the_end_of_the_stream_ends_follows_its_request() {
-        let mut conversation = Conversation::new(false);
-        let mut out = Vec::new();
-        let request = b"GET /ws HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
-        conversation.push(Sender::Client, request, &mut out);
-        conversation.push(Sender::Server, b"HTTP/1.1 403 Forbidden\r\n\r\nno", &mut out);
-        conversation.end(Sender::Server, &mut out);
-        assert_eq!(out.iter().map(in_words).collect::<Vec<_>>(), ["GET /ws", "403 no"]);
-    }
-
     /// The compressed messages are those of RFC 7692 sections 7.2.3.1 and 7.2.3.2.
     #[test]
     fn compressed_messages_are_read_where_the_handshake_agreed_on_them() {
@@ -367,6 +363,28 @@ mod tests {
         assert_eq!(opened(agreed), ["websocket /", "Server Hello", "Server Hello"]);
         let gaps = ["websocket /", "gap 1 Compressed", "gap 1 Compressed"];
         assert_eq!(opened(b"HTTP/1.1 101 S\r\n\r\n"), gaps);
+    }
+
+    #[test]
+    fn a_rejection_that_the_end_of_the_stream_ends_follows_its_request() {
+        let mut conversation = Conversation::new(false);
+        let mut out = Vec::new();
+        let request = b"GET /ws HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
+        conversation.push(Sender::Client, request, &mut out);
+        conversation.push(Sender::Server, b"HTTP/1.1 403 Forbidden\r\n\r\nno", &mut out);
+        conversation.end(Sender::Server, &mut out);
+        assert_eq!(out.iter().map(in_words).collect::<Vec<_>>(), ["GET /ws", "403 no"]);
+    }
+
+    #[test]
+    fn a_word_is_a_value_once_the_stream_ends() {
+        let mut conversation = Conversation::new(true);
+        let mut out = Vec::new();
+        conversation.push(Sender::Server, b"{} TEST", &mut out);
+        conversation.end(Sender::Client, &mut out);
+        assert_eq!(out.iter().map(in_words).collect::<Vec<_>>(), ["Server {}"]);
+        conversation.end(Sender::Server, &mut out);
+        assert_eq!(out.iter().map(in_words).collect::<Vec<_>>(), ["Server {}", "Server TEST"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 /// Finds the values of frames, and can put others in their places. All other bytes stay.
 ///
 /// Bodies are read as JSON, as JSON in a JSON string, as Python literals, and as
-/// `multipart/form-data` of these. Memory and time are linear in the frame.
+/// `multipart/form-data` of these, in which the names of files are texts. Memory and time are linear in the frame.
 ///
 /// ```
 /// use tolmach_dialect::{FieldMap, FieldRole, FieldRule, Frame, Sender};
@@ -359,6 +359,20 @@ impl FieldMap {
         let tree = self.tree(sender);
         let (mut out, mut copied) = (Vec::new(), 0);
         for part in parts {
+            for name in &part.file_names {
+                let value = FieldValue {
+                    role: Some(FieldRole::Text),
+                    location: Location::Body,
+                    key: Cow::Borrowed("filename"),
+                    text: Cow::Owned(name.text(body)),
+                    is_text: true,
+                };
+                if let Some(new) = edit(&value) {
+                    out.extend_from_slice(&body[copied..name.range.start]);
+                    out.extend(name.with(&new).into_bytes());
+                    copied = name.range.end;
+                }
+            }
             let content = &body[part.content.clone()];
             let node = tree.key(Some(0), &part.name);
             let text = std::str::from_utf8(content).ok();

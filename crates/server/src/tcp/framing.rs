@@ -1,12 +1,12 @@
 //! Frames of a WebSocket (RFC 6455 section 5.2), made of the JSON values of a raw stream.
 //!
-//! Nothing delimits the values. An object or an array ends with the bracket that closes it. Any
-//! other text is a word, which ends before white space and before a value: a peer may send a bare
-//! word that its revision ignores. A session reads each as a message of its own.
+//! Nothing delimits the values ([`RawValues`]). A session reads each value and each word as a
+//! message of its own.
 
 use bytes::{BufMut, BytesMut};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tolmach_dialect::{RawKind, RawValues};
 
 /// The longest payload of a control frame, in bytes. RFC 6455 section 5.5.
 const CONTROL_PAYLOAD: usize = 125;
@@ -22,104 +22,42 @@ const NO_MASK: [u8; 4] = [0; 4];
 /// once it has ended.
 #[derive(Default)]
 pub(crate) struct Framing {
-    unit: Unit,
-    /// True if a fragment of the unit has passed.
+    values: RawValues,
+    /// True if a fragment of the value or word has passed.
     begun: bool,
     /// The word that waits for its end.
     word: Vec<u8>,
 }
 
-/// The thing whose bytes come.
-#[derive(Default)]
-enum Unit {
-    /// White space, or the beginning of something else.
-    #[default]
-    Between,
-    Value(Nesting),
-    Word,
-}
-
-/// The place within a value.
-#[derive(Default)]
-struct Nesting {
-    /// The number of open brackets.
-    depth: usize,
-    in_string: bool,
-    /// True behind a backslash in a string.
-    escaped: bool,
-}
-
 impl Framing {
     /// Adds the frames of the next bytes of the peer to `frames`.
     pub(crate) fn push(&mut self, mut bytes: &[u8], frames: &mut BytesMut) {
-        while let Some(first) = bytes.first() {
-            let length = match &mut self.unit {
-                Unit::Between if is_space(*first) => {
-                    let space = bytes.iter().take_while(|byte| is_space(**byte)).count();
-                    let length = space.min(CONTROL_PAYLOAD);
-                    put_frame(OpCode::Control(Control::Pong), true, &bytes[..length], frames);
-                    length
-                }
-                Unit::Between if is_opening(*first) => {
-                    self.unit = Unit::Value(Nesting::default());
-                    0
-                }
-                Unit::Between => {
-                    self.unit = Unit::Word;
-                    0
-                }
-                Unit::Value(nesting) => {
-                    let end = nesting.end(bytes);
-                    let length = end.unwrap_or(bytes.len());
-                    self.put(&bytes[..length], end.is_some(), frames);
-                    length
-                }
-                Unit::Word => {
-                    let end = bytes.iter().position(|byte| is_space(*byte) || is_opening(*byte));
-                    let length = end.unwrap_or(bytes.len());
-                    self.word.extend_from_slice(&bytes[..length]);
-                    if end.is_some() || self.begun || self.word.len() > MAX_WAITING_WORD {
-                        let word = std::mem::take(&mut self.word);
-                        self.put(&word, end.is_some(), frames);
+        while let Some(part) = self.values.next(bytes) {
+            let (own, rest) = bytes.split_at(part.length);
+            bytes = rest;
+            match part.kind {
+                RawKind::Space => {
+                    for space in own.chunks(CONTROL_PAYLOAD) {
+                        put_frame(OpCode::Control(Control::Pong), true, space, frames);
                     }
-                    length
                 }
-            };
-            bytes = &bytes[length..];
+                RawKind::Value => self.put(own, part.is_last, frames),
+                RawKind::Word => {
+                    self.word.extend_from_slice(own);
+                    if part.is_last || self.begun || self.word.len() > MAX_WAITING_WORD {
+                        let word = std::mem::take(&mut self.word);
+                        self.put(&word, part.is_last, frames);
+                    }
+                }
+            }
         }
     }
 
-    /// Adds a fragment of the unit.
+    /// Adds a fragment of the value or word.
     fn put(&mut self, payload: &[u8], is_last: bool, frames: &mut BytesMut) {
         let data = if self.begun { Data::Continue } else { Data::Text };
         put_frame(OpCode::Data(data), is_last, payload, frames);
         self.begun = !is_last;
-        if is_last {
-            self.unit = Unit::Between;
-        }
-    }
-}
-
-impl Nesting {
-    /// Goes on through `bytes`. Returns how many of them the value has, if it ends there.
-    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (index, byte) in bytes.iter().enumerate() {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_string => self.escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                _ if self.in_string => {}
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        return Some(index + 1);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
     }
 }
 
@@ -133,15 +71,6 @@ fn put_frame(opcode: OpCode, is_final: bool, payload: &[u8], frames: &mut BytesM
     let formatted = header.format(payload.len() as u64, &mut (&mut *frames).writer());
     formatted.expect("a buffer in memory takes all bytes");
     frames.extend_from_slice(payload);
-}
-
-/// True for the white space of JSON. RFC 8259 section 2.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-fn is_opening(byte: u8) -> bool {
-    matches!(byte, b'{' | b'[')
 }
 
 #[cfg(test)]
@@ -163,7 +92,7 @@ mod tests {
             while let Some(Ok(message)) = socket.next().await {
                 match message {
                     Message::Text(text) => messages.push(text.to_string()),
-                    Message::Pong(space) => assert!(space.iter().all(|byte| is_space(*byte))),
+                    Message::Pong(space) => assert!(space.iter().all(u8::is_ascii_whitespace)),
                     other => panic!("{other:?}"),
                 }
             }
