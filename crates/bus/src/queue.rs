@@ -57,6 +57,18 @@ impl<T> DroppingQueue<T> {
         dropped
     }
 
+    /// True if there is an item.
+    pub(crate) fn is_filled(&self) -> bool {
+        !self.state().items.is_empty()
+    }
+
+    /// Waits until there is an item. Safe to cancel.
+    pub(crate) async fn filled(&self) {
+        while !self.is_filled() {
+            self.filled.notified().await;
+        }
+    }
+
     /// Waits for items and pops the oldest ones: until they have `size` bytes together, at most
     /// `count` of them. Safe to cancel.
     pub(crate) async fn pop(&self, size: usize, count: usize) -> Batch<T> {
@@ -65,7 +77,7 @@ impl<T> DroppingQueue<T> {
             if !batch.items.is_empty() {
                 return batch;
             }
-            self.filled.notified().await;
+            self.filled().await;
         }
     }
 
@@ -117,6 +129,7 @@ impl<T> DroppingQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     #[tokio::test]
     async fn the_newest_items_stay_within_the_limit() {
@@ -131,6 +144,18 @@ mod tests {
         let batch = queue.pop(100, 9).await;
         assert!(!batch.dropped);
         assert_eq!(batch.items, [6]);
+    }
+
+    #[tokio::test]
+    async fn an_item_is_waited_for_and_stays() {
+        let queue = DroppingQueue::new(10);
+        let mut filled = Box::pin(queue.filled());
+        assert!((&mut filled).now_or_never().is_none());
+        queue.push([(1, 1)]);
+        filled.await;
+        queue.filled().await;
+        assert_eq!(queue.pop(9, 2).await.items, [1]);
+        assert!(queue.filled().now_or_never().is_none());
     }
 
     #[tokio::test]

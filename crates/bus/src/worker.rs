@@ -36,6 +36,11 @@ const PUBLISH_BATCH_BYTES: usize = 256 << 10;
 /// The largest number of events in a batch to Redis.
 const PUBLISH_BATCH_EVENTS: usize = 512;
 
+/// The shortest time between two batches to Redis, unless one is full. A batch costs this node,
+/// Redis and each receiving node several wakeups and system calls, whatever its size: as much as
+/// some ten events. An event that comes after a longer silence is not delayed.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(1);
+
 /// The size in bytes at which a batch to the receivers takes no further event: smaller, because
 /// their channels hold several batches.
 const RECEIVE_BATCH_BYTES: usize = 64 << 10;
@@ -194,8 +199,15 @@ impl Worker {
 
     /// Publishes queued events to Redis.
     async fn publish_loop(&self, connection: &Connection) -> Result<Infallible, ConnectionError> {
+        let mut next = Instant::now();
         loop {
+            self.outgoing.filled().await;
+            tokio::time::sleep_until(next).await;
             let batch = self.outgoing.pop(PUBLISH_BATCH_BYTES, PUBLISH_BATCH_EVENTS).await;
+            next = Instant::now();
+            if !self.outgoing.is_filled() {
+                next += PUBLISH_INTERVAL;
+            }
             let mut envelopes = Vec::with_capacity(batch.items.len());
             for event in batch.items {
                 let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);

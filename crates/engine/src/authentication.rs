@@ -4,7 +4,8 @@ use crate::faults::store_fault;
 use crate::ports::Session;
 use crate::tokens::hash_token;
 use crate::{Engine, Principal};
-use tolmach_domain::{Credentials, Fault, Identity, Secret, SessionId, Timestamp};
+use std::sync::Arc;
+use tolmach_domain::{Credentials, Fault, Identity, Secret, SessionId, Timestamp, User};
 
 /// An opaque token is renewed at most once in this fraction of its lifetime, because renewing is a
 /// write.
@@ -72,10 +73,10 @@ impl Engine {
         let session = match self.tokens.get(&hash) {
             Some(id) => self.session(id).await?,
             None => {
-                let session = self.ports.store.session_by_token(hash).await.map_err(store_fault)?;
+                let found = self.ports.store.session_by_token(hash).await.map_err(store_fault)?;
+                let session = found.map(|found| self.keep_session(found));
                 if let Some(session) = &session {
                     self.tokens.insert(hash, session.id);
-                    self.sessions.insert(session.id, session.clone());
                 }
                 session
             }
@@ -100,10 +101,14 @@ impl Engine {
         if let Some(session) = self.sessions.get(&id) {
             return Ok(Some(session));
         }
-        let session = self.ports.store.session(id).await.map_err(store_fault)?;
-        if let Some(session) = &session {
-            self.sessions.insert(id, session.clone());
-        }
-        Ok(session)
+        let found = self.ports.store.session(id).await.map_err(store_fault)?;
+        Ok(found.map(|found| self.keep_session(found)))
+    }
+
+    /// Keeps a session that was read just now, and its user, whom the same request needs next.
+    fn keep_session(&self, (session, user): (Session, User)) -> Session {
+        self.sessions.insert(session.id, session.clone());
+        self.keep_user(&Arc::new(user));
+        session
     }
 }

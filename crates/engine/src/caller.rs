@@ -1,5 +1,6 @@
 //! The caller of a use case.
 
+use crate::ReadableFlow;
 use std::sync::Arc;
 use tolmach_domain::{Authority, Origin, Timestamp, User};
 
@@ -10,6 +11,8 @@ pub(crate) struct Caller {
     pub(crate) administrator: bool,
     pub(crate) origin: Option<Origin>,
     pub(crate) now: Timestamp,
+    /// A flow that the caller may read, as was found for this request already.
+    pub(crate) readable: Option<Box<ReadableFlow>>,
 }
 
 impl Caller {

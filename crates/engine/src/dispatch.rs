@@ -3,7 +3,7 @@
 use crate::caller::Caller;
 use crate::contacts::wants_contacts;
 use crate::ports::ReadMark;
-use crate::{DeferredWork, Engine, Handled, Principal, Submission, Submitted};
+use crate::{DeferredWork, Engine, Handled, Principal, ReadableFlow, Submission, Submitted};
 use tolmach_domain::{Answer, Authority, Command, Fault, HistoryRange, Origin, Timestamp, UserId};
 
 impl Engine {
@@ -15,6 +15,15 @@ impl Engine {
     /// Like [`Engine::execute`], but returns before a message is committed, so that the caller may
     /// submit the next one meanwhile.
     pub async fn submit(&self, submission: Submission) -> Submitted {
+        self.submit_for_flow(submission, None).await
+    }
+
+    /// The same for a request since whose arrival `readable` was found.
+    pub async fn submit_for_flow(
+        &self,
+        submission: Submission,
+        readable: Option<Box<ReadableFlow>>,
+    ) -> Submitted {
         let now = self.now();
         let Submission {
             caller: principal,
@@ -24,7 +33,7 @@ impl Engine {
             ..
         } = submission
         else {
-            return Submitted::Done(self.handle(submission, now).await);
+            return Submitted::Done(self.handle(submission, readable, now).await);
         };
         let sending = async {
             let user = principal.ok_or(Fault::Unauthenticated)?.identity.user;
@@ -44,11 +53,17 @@ impl Engine {
         }
     }
 
-    async fn handle(&self, submission: Submission, now: Timestamp) -> Handled {
+    async fn handle(
+        &self,
+        submission: Submission,
+        readable: Option<Box<ReadableFlow>>,
+        now: Timestamp,
+    ) -> Handled {
         let mut deferred = None;
         let caller = submission.caller;
         let moves_mark = moves_read_mark(&submission.command);
-        let (principal, outcome) = match self.carry_out(submission, now, &mut deferred).await {
+        let carried_out = self.carry_out(submission, readable, now, &mut deferred).await;
+        let (principal, outcome) = match carried_out {
             Ok((principal, answer)) => (principal, Ok(answer)),
             Err(fault) => (caller, Err(fault)),
         };
@@ -61,6 +76,7 @@ impl Engine {
     async fn carry_out(
         &self,
         submission: Submission,
+        readable: Option<Box<ReadableFlow>>,
         now: Timestamp,
         deferred: &mut Option<DeferredWork>,
     ) -> Result<(Option<Principal>, Answer), Fault> {
@@ -99,6 +115,7 @@ impl Engine {
             }
             command => {
                 let caller = self.caller(user, authority, origin, now).await?;
+                let caller = Caller { readable, ..caller };
                 let wanted = wants_contacts(&command);
                 let mut answer = self.as_user(&caller, command).await?;
                 self.remove_contacts(&caller, wanted, &mut answer).await?;
@@ -172,7 +189,7 @@ impl Engine {
         if administrator && !user.admin {
             return Err(Fault::NotAdministrator);
         }
-        Ok(Caller { user, administrator, origin, now })
+        Ok(Caller { user, administrator, origin, now, readable: None })
     }
 }
 

@@ -3,11 +3,13 @@
 use crate::delayed_logins::DelayedLogins;
 use crate::external_ids::{ExternalIds, Namespaces};
 use crate::faults::store_fault;
+use crate::openings::Openings;
 use crate::policy::Policy;
 use crate::ports::{
     Blobs, Bus, ChangesPage, Clock, Entropy, Mailer, Passwords, Session, Signer, Store, StoreError,
     TokenHash,
 };
+use crate::readable_flow::ReadableFlow;
 use crate::recoveries::Recoveries;
 use moka::sync::Cache;
 use std::collections::BTreeSet;
@@ -53,6 +55,7 @@ pub struct Engine {
     pub(crate) tokens: Cache<TokenHash, SessionId>,
     pub(crate) delayed_logins: DelayedLogins,
     pub(crate) recoveries: Arc<Recoveries>,
+    pub(crate) openings: Openings,
     namespaces: Namespaces,
 }
 
@@ -73,6 +76,7 @@ impl Engine {
             tokens: cache(CACHE_LIFETIME),
             delayed_logins: DelayedLogins::default(),
             recoveries: Arc::default(),
+            openings: Openings::new(),
             namespaces: Namespaces::default(),
         }
     }
@@ -82,6 +86,7 @@ impl Engine {
         self.users.run_pending_tasks();
         self.sessions.run_pending_tasks();
         self.tokens.run_pending_tasks();
+        self.openings.tidy();
     }
 
     /// The time, by the engine's clock.
@@ -120,27 +125,27 @@ impl Engine {
         }
     }
 
-    /// The version of a flow whose events a user may receive: one that they may read, see
-    /// `Engine::may_read`. `None` if they may not, or there is no such flow.
-    pub async fn subscribable_version(
+    /// A flow that a user may read, see `Engine::may_read`, and so may receive the events of.
+    /// `None` if they may not, or there is no such flow.
+    pub async fn readable_flow(
         &self,
         user: UserId,
         authority: Authority,
         flow: FlowId,
-    ) -> Result<Option<Version>, Fault> {
+    ) -> Result<Option<ReadableFlow>, Fault> {
         let flow = match authority {
             // One statement for both questions.
             Authority::Member => {
                 let found = self.ports.store.flow_and_membership(flow, user).await;
-                let found = found.map_err(store_fault)?.filter(|(_, is_member)| *is_member);
-                found.map(|(flow, _)| flow)
+                let found = found.map_err(store_fault)?;
+                found.and_then(|(flow, read)| read.map(|_| flow))
             }
             Authority::Administrator if self.may_read(user, authority, flow).await? => {
                 self.ports.store.flow(flow).await.map_err(store_fault)?
             }
             Authority::Administrator => None,
         };
-        Ok(flow.map(|flow| flow.version))
+        Ok(flow.map(|flow| ReadableFlow { flow, user, authority }))
     }
 
     /// The flows that a user is a member of, with their versions.
@@ -231,12 +236,19 @@ impl Engine {
             return Ok(Some(user));
         }
         let user = self.ports.store.user(id).await.map_err(store_fault)?.map(Arc::new);
-        // A user without a profile is about to create one, perhaps through another node, and reads
-        // it next.
-        if let Some(user) = user.as_ref().filter(|user| user.profile) {
-            self.users.insert(id, user.clone());
+        if let Some(user) = &user {
+            self.keep_user(user);
         }
         Ok(user)
+    }
+
+    /// Keeps a user that was read just now.
+    pub(crate) fn keep_user(&self, user: &Arc<User>) {
+        // A user without a profile is about to create one, perhaps through another node, and reads
+        // it next.
+        if user.profile {
+            self.users.insert(user.id, user.clone());
+        }
     }
 
     /// Invalidates the cache entry of a user.

@@ -8,8 +8,8 @@ use crate::ports::{CreateFlow, FlowCreation, FlowSummaryQuery, IdempotencyKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use tolmach_domain::{
-    Answer, Authority, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, Timestamp, UserId,
-    UserRef,
+    Answer, Authority, Fault, Flow, FlowId, FlowKind, FlowKindFilter, FlowSummary, Origin,
+    Timestamp, UserId, UserRef, Version,
 };
 
 impl Engine {
@@ -98,10 +98,16 @@ impl Engine {
         kinds: FlowKindFilter,
         members: bool,
     ) -> Result<Answer, Fault> {
-        self.visible_flow(caller, flow, kinds).await?;
+        let (visible, read) = self.visible_flow_with_mark(caller, flow, kinds).await?;
+        if members && let (Some(read), Some(summary)) = (read, self.openings.summary(&visible)) {
+            return Ok(Answer::Flow(Box::new(FlowSummary { read, ..summary })));
+        }
         let (viewer, max_bytes) = (Some(caller.user.id), self.policy.max_answer_bytes);
         let summary = self.ports.store.flow_summary(flow, viewer, members, max_bytes);
         let summary = summary.await.map_err(store_fault)?.ok_or(Fault::NoSuchFlow)?;
+        if members {
+            self.openings.keep_summary(&summary);
+        }
         Ok(Answer::Flow(Box::new(summary)))
     }
 
@@ -112,16 +118,32 @@ impl Engine {
         flow: FlowId,
         kinds: FlowKindFilter,
     ) -> Result<Flow, Fault> {
-        let flow = match caller.authority() {
-            Authority::Member => {
-                let found = self.ports.store.flow_and_membership(flow, caller.user.id).await;
-                let found = found.map_err(store_fault)?.filter(|(_, is_member)| *is_member);
-                found.map(|(flow, _)| flow)
+        Ok(self.visible_flow_with_mark(caller, flow, kinds).await?.0)
+    }
+
+    /// The same with the version up to which the caller has read it, where that was read too.
+    async fn visible_flow_with_mark(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+        kinds: FlowKindFilter,
+    ) -> Result<(Flow, Option<Version>), Fault> {
+        let (user, authority) = (caller.user.id, caller.authority());
+        let known = caller.readable.as_deref();
+        let known = known.and_then(|readable| readable.of(user, authority, flow));
+        let found = match (known, authority) {
+            (Some(known), _) => Some((known.clone(), None)),
+            (None, Authority::Member) => {
+                let found = self.ports.store.flow_and_membership(flow, user).await;
+                found.map_err(store_fault)?.filter(|(_, read)| read.is_some())
             }
-            Authority::Administrator => self.ports.store.flow(flow).await.map_err(store_fault)?,
+            (None, Authority::Administrator) => {
+                let found = self.ports.store.flow(flow).await.map_err(store_fault)?;
+                found.map(|flow| (flow, None))
+            }
         };
-        let flow = flow.ok_or(Fault::NoSuchFlow)?;
-        if kinds.include(flow.kind) { Ok(flow) } else { Err(Fault::WrongKind) }
+        let (flow, read) = found.ok_or(Fault::NoSuchFlow)?;
+        if kinds.include(flow.kind) { Ok((flow, read)) } else { Err(Fault::WrongKind) }
     }
 
     pub(crate) async fn add_members(

@@ -110,15 +110,25 @@ impl Engine {
         kinds: FlowKindFilter,
         range: HistoryRange,
     ) -> Result<Answer, Fault> {
-        self.visible_flow(caller, flow, kinds).await?;
+        let visible = self.visible_flow(caller, flow, kinds).await?;
         let limit = match range {
             HistoryRange::Newest { limit, .. } => limit.min(PAGE_LIMIT),
             HistoryRange::All | HistoryRange::Unread => self.policy.max_history_messages,
         };
+        let is_first_page =
+            matches!(range, HistoryRange::All | HistoryRange::Newest { offset: 0, .. });
+        // Only who opens a room is subscribed for the request: many may do so at once.
+        let opens = caller.readable.is_some() && is_first_page;
+        if opens && let Some(page) = self.openings.page(flow, limit, visible.version) {
+            return Ok(Answer::History(Box::new(page)));
+        }
         let viewer = caller.user.id;
         let max_bytes = self.policy.max_answer_bytes;
         let query = HistoryQuery { flow, viewer, range, limit, max_bytes };
         let page = self.ports.store.history(query).await.map_err(store_fault)?;
+        if opens {
+            self.openings.keep_page(limit, &page);
+        }
         Ok(Answer::History(Box::new(page)))
     }
 

@@ -40,8 +40,7 @@ pub async fn colliding_logins(url: &str) -> Result<Vec<CollidingLogin>, StoreErr
     if !target.exists() {
         return Ok(Vec::new());
     }
-    let usage = Use::Read { connections: 1 };
-    let database = target.connect(usage, Options::default().timeout).await?;
+    let database = target.connect(Use::Read, Options::default().timeout).await?;
     let found = read(&database).await;
     connect::close(database).await;
     found

@@ -40,7 +40,12 @@ pub(crate) fn store_error(error: DbErr) -> StoreError {
 
 /// The store's error for an error of the driver.
 pub(crate) fn sqlx_error(error: sqlx::Error) -> StoreError {
-    store_error(DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))))
+    store_error(query_error(error))
+}
+
+/// The database error for an error of the driver.
+pub(crate) fn query_error(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
 /// [`Fault::LoginTaken`] for a violated unique key of users, which another node took meanwhile.
@@ -49,6 +54,13 @@ pub(crate) fn taken_or_error(error: DbErr) -> StoreError {
         Some(SqlErr::UniqueConstraintViolation(_)) => Fault::LoginTaken.into(),
         _ => store_error(error),
     }
+}
+
+/// True if PostgreSQL refuses a statement that was prepared before a migration.
+pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    let error = error.and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    error.is_some_and(|error| error.code() == "0A000")
 }
 
 /// True if the transaction cannot go on; false if one statement violated a rule.

@@ -1,7 +1,7 @@
 //! The writers that post messages on PostgreSQL, several at a time: each transaction is one
 //! statement, so that it takes one round trip and no lock outlives it.
 
-use crate::connect::Server;
+use crate::connect::{ReadPool, Server};
 use crate::deadline::transaction_within;
 use crate::entities::flow;
 use crate::error::{corrupt, sqlx_error};
@@ -12,7 +12,7 @@ use crate::rows::{attachments_text, content_type_text, message as to_message, me
 use crate::slow_log::log_if_slow;
 use crate::sql;
 use sea_orm::sqlx::{self, Connection, PgConnection};
-use sea_orm::{ActiveEnum, DatabaseConnection, Value};
+use sea_orm::{ActiveEnum, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -47,7 +47,7 @@ pub(crate) struct PostWriter {
     pub(crate) server: Server,
     /// `None` after a failure: the next transaction gets a new connection.
     pub(crate) session: Option<Session>,
-    pub(crate) readers: DatabaseConnection,
+    pub(crate) readers: ReadPool,
     pub(crate) queue: Arc<JobQueue>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) options: Options,

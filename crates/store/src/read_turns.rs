@@ -6,9 +6,8 @@
 //! their own, and the short reads, which need no turn, have others. A read that would wait longer
 //! than it may is refused at once.
 
-use crate::connect::ReadLimit;
+use crate::connect::{ReadLimit, ReadPool};
 use crate::job_queue::closed;
-use sea_orm::DatabaseConnection;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -31,7 +30,7 @@ pub(crate) enum ReadClass {
 
 /// A connection that one read at a time uses.
 pub(crate) struct Reader {
-    pub(crate) database: DatabaseConnection,
+    pub(crate) database: ReadPool,
     /// Applies to SQLite. Over while no read uses the connection, so that a statement of an
     /// abandoned read is interrupted.
     pub(crate) limit: ReadLimit,

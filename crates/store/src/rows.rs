@@ -2,7 +2,7 @@
 
 use crate::entities::flow::Kind;
 use crate::entities::message::{Attached, AttachedKind};
-use crate::entities::{flow, message, session, user};
+use crate::entities::{flow, message, user};
 use crate::error::corrupt;
 use crate::sql::get;
 use sea_orm::{FromQueryResult, QueryResult};
@@ -11,7 +11,7 @@ use tolmach_domain::{
     Attachment, AttachmentKind, Content, ContentType, Flow, FlowId, FlowKind, Message, MessageId,
     PhotoKey, SessionId, Timestamp, User, UserId, UserSummary, Version,
 };
-use tolmach_engine::ports::{Session, StoreError, StoredContent};
+use tolmach_engine::ports::{StoreError, StoredContent};
 
 /// The form of an identifier: case-folded.
 pub(crate) const EXACT: i64 = 0;
@@ -72,15 +72,6 @@ pub(crate) fn photo_columns(photo: Option<PhotoKey>) -> (Option<String>, Option<
 
 fn photo(key: Option<String>, media_type: Option<String>) -> Option<PhotoKey> {
     key.zip(media_type).map(|(key, media_type)| PhotoKey { key, media_type })
-}
-
-pub(crate) fn session(row: session::Model) -> Result<Session, StoreError> {
-    Ok(Session {
-        id: session_id(row.id)?,
-        user: user_id(row.user_id)?,
-        expires_at: Timestamp::from_micros(row.expires_at),
-        ended_at: row.ended_at.map(Timestamp::from_micros),
-    })
 }
 
 pub(crate) fn flow(row: flow::Model) -> Result<Flow, StoreError> {

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::commit_time::last_commit_time;
-use crate::connect::{self, Target, Use};
+use crate::connect::{self, HeldConnection, ReadPool, Reads, Target, Use};
 use crate::deadline::Deadline;
 use crate::error::store_error;
 use crate::job::{Change, Work};
@@ -13,7 +13,7 @@ use crate::scope::Scope;
 use crate::sql;
 use crate::writer::Writer;
 use async_trait::async_trait;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::ConnectionTrait;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 use tolmach_domain::{Timestamp, UserId};
-use tolmach_engine::ports::{Bus, PortError, Store, StoreError};
+use tolmach_engine::ports::{Bus, Store, StoreError};
 
 /// Brings a database up to date and returns the names of the migrations that were applied. Safe
 /// beside a running gateway and beside another migration.
@@ -58,10 +58,10 @@ pub async fn probe(url: &str) -> Result<String, StoreError> {
 /// # }
 /// ```
 pub struct SqlStore {
-    pub(crate) readers: DatabaseConnection,
+    pub(crate) readers: ReadPool,
     read_turns: ReadTurns,
     /// The connections of the turns.
-    turn_readers: Vec<DatabaseConnection>,
+    turn_readers: Vec<ReadPool>,
     /// The writer's queue.
     queue: Arc<JobQueue>,
     /// Resolves when the writer has ended.
@@ -76,7 +76,7 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A snapshot of the database, and the turn to read it.
 pub(crate) struct Snapshot {
     // Dropped first, so that the next turn finds the connection.
-    pub(crate) transaction: DatabaseTransaction,
+    pub(crate) transaction: HeldConnection,
     _turn: ReadTurn,
 }
 
@@ -100,10 +100,10 @@ impl SqlStore {
             tracing::info!(name, "a migration was applied");
         }
         let ReadConnections { points, pages, scans } = options.split_read_connections();
-        let readers = target.connect(Use::Read { connections: points }, options.timeout).await?;
-        let pages = connect_readers(&target, pages, options.timeout).await?;
-        let scans = connect_readers(&target, scans, options.timeout).await?;
-        let turn_readers: Vec<DatabaseConnection> =
+        let readers = target.connect_readers(points, options.timeout).await?;
+        let pages = connect_readers(&target, Reads::Pages, pages, options.timeout).await?;
+        let scans = connect_readers(&target, Reads::Any, scans, options.timeout).await?;
+        let turn_readers: Vec<ReadPool> =
             pages.iter().chain(&scans).map(|reader| reader.database.clone()).collect();
         let read_turns = ReadTurns::new(pages, scans, options.timeout);
         let concurrent = sql::is_concurrent(readers.get_database_backend());
@@ -227,7 +227,7 @@ impl SqlStore {
     pub(crate) async fn read_page<T, F>(
         &self,
         user: UserId,
-        work: impl Fn(DatabaseConnection) -> F + Send + Sync,
+        work: impl Fn(HeldConnection) -> F + Send + Sync,
     ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
@@ -235,14 +235,9 @@ impl SqlStore {
         self.read(|| async {
             let turn = self.read_turns.take(ReadClass::Page, Some(user)).await?;
             let Reader { database, limit } = turn.reader()?;
-            if limit.was_abandoned() {
-                // This waits for the end of the statement.
-                database.ping().await.map_err(store_error)?;
-            }
+            let connection = database.hold().await.map_err(store_error)?;
             limit.begin(self.options.timeout);
-            let page = work(database.clone()).await?;
-            limit.finish();
-            Ok(page)
+            work(connection).await
         })
         .await
     }
@@ -261,24 +256,9 @@ impl SqlStore {
         // Waiting for it can be cancelled, and leaves nothing that waits for a connection.
         let turn = self.read_turns.take(class, user).await?;
         let Reader { database, limit } = turn.reader()?;
-        let (database, limit, timeout) = (database.clone(), limit.clone(), self.options.timeout);
-        // In a task of its own, so that it is never cancelled: a cancelled BEGIN of PostgreSQL's
-        // leaves the connection in a transaction that the driver does not know of, and the next
-        // user of the connection would read that old snapshot.
-        let begun = tokio::spawn(async move {
-            // This waits for the end of what the read before has abandoned.
-            let transaction = database.begin().await?;
-            limit.begin(timeout);
-            Ok(Snapshot { transaction, _turn: turn })
-        });
-        let begun = begun.await;
-        let panicked = |error| {
-            StoreError::Failed(PortError::caused_by(
-                "the task that begins a snapshot panicked",
-                error,
-            ))
-        };
-        begun.map_err(panicked)?.map_err(store_error)
+        let transaction = database.begin().await.map_err(store_error)?;
+        limit.begin(self.options.timeout);
+        Ok(Snapshot { transaction, _turn: turn })
     }
 }
 
@@ -306,7 +286,7 @@ impl Store for SqlStore {
             tracing::error!("the writer panicked");
         }
         for readers in self.turn_readers.iter().chain([&self.readers]) {
-            connect::close(readers.clone()).await;
+            readers.close().await;
         }
     }
 }
@@ -314,12 +294,13 @@ impl Store for SqlStore {
 /// Opens connections that one read at a time uses.
 async fn connect_readers(
     target: &Target,
+    reads: Reads,
     connections: u32,
     timeout: Duration,
 ) -> Result<Vec<Reader>, StoreError> {
     let mut readers = Vec::new();
     for _ in 0..connections {
-        let (database, limit) = target.connect_limited(timeout).await?;
+        let (database, limit) = target.connect_limited(reads, timeout).await?;
         readers.push(Reader { database, limit });
     }
     Ok(readers)

@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, Committed, PostOutcome};
 use crate::commit_time::last_commit_time;
-use crate::connect::{Target, Use, close};
+use crate::connect::{ReadPool, Target, Use, close};
 use crate::deadline::transaction_within;
 use crate::error::is_fatal;
 use crate::housekeeper::{Housekeeper, Part, Step};
@@ -60,7 +60,7 @@ impl Writer {
     /// writers post the messages meanwhile, in the same thread; they read by `readers`.
     pub(crate) async fn start(
         target: Target,
-        readers: DatabaseConnection,
+        readers: ReadPool,
         queue: Arc<JobQueue>,
         bus: Arc<dyn Bus>,
         options: Options,

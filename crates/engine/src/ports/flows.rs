@@ -42,12 +42,13 @@ pub trait FlowStore: Send + Sync + 'static {
     /// The flow with this id.
     async fn flow(&self, id: FlowId) -> Result<Option<Flow>, StoreError>;
 
-    /// The flow with this id, and true if the user is a member.
+    /// The flow with this id, and the version up to which the user has read it; `None` for that if
+    /// they are not a member.
     async fn flow_and_membership(
         &self,
         flow: FlowId,
         user: UserId,
-    ) -> Result<Option<(Flow, bool)>, StoreError>;
+    ) -> Result<Option<(Flow, Option<Version>)>, StoreError>;
 
     /// True if the flow exists and the user is a member.
     async fn is_member(&self, flow: FlowId, user: UserId) -> Result<bool, StoreError>;

@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use async_trait::async_trait;
-use tolmach_domain::{SessionId, Timestamp, UserId};
+use tolmach_domain::{SessionId, Timestamp, User, UserId};
 
 /// The sessions and recovery tokens of a [`Store`](super::Store).
 #[async_trait]
@@ -12,11 +12,14 @@ pub trait SessionStore: Send + Sync + 'static {
     /// [`EventKind::SessionsEnded`](tolmach_domain::EventKind::SessionsEnded) for each.
     async fn open_session(&self, session: NewSession) -> Result<SessionId, StoreError>;
 
-    /// The session with this opaque token; ended and expired ones too.
-    async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError>;
+    /// The session with this opaque token, and its user; ended and expired ones too.
+    async fn session_by_token(
+        &self,
+        token: TokenHash,
+    ) -> Result<Option<(Session, User)>, StoreError>;
 
-    /// The session with this id; ended and expired ones too.
-    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+    /// The session with this id, and its user; ended and expired ones too.
+    async fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError>;
 
     /// Sets the time at which a session expires.
     async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError>;

@@ -9,6 +9,7 @@ mod external_ids;
 mod fixture;
 mod flows;
 mod login_throttle;
+mod openings;
 mod permissions;
 mod quotas;
 mod sessions;

@@ -67,6 +67,20 @@ async fn an_opaque_token_is_renewed_by_use_and_ends_with_its_session() {
 }
 
 #[tokio::test]
+async fn a_session_and_its_user_are_read_together() {
+    let first = Fixture::new();
+    let (_, anna) = first.user("anna").await;
+    // The caches of another node are empty.
+    let fixture = first.second_node();
+    let list = || Command::ListFlows { limit: None, offset: 0, members: false };
+    for reads in [2, 1] {
+        let before = fixture.store.reads();
+        fixture.execute(&anna, list()).await.expect("the token is valid");
+        assert_eq!(fixture.store.reads() - before, reads, "the list, and the session at first");
+    }
+}
+
+#[tokio::test]
 async fn a_refresh_token_is_spent_once_and_reuse_ends_the_session() {
     let fixture = Fixture::new();
     fixture.user("alice").await;

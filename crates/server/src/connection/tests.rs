@@ -117,7 +117,7 @@ async fn server(limits: Limits) -> (TestServer, FlowId) {
 async fn subscribe_ann(hub: &Hub, subscriber: &Arc<Subscriber>, flow: FlowId) {
     let ann = UserId::new(1).unwrap();
     let reader = (ann, Authority::Member);
-    hub.subscribe_to_flow(subscriber, ann, reader, flow, false).await.unwrap();
+    hub.subscribe_to_flow(subscriber, ann, reader, (flow, false), None).await.unwrap();
 }
 
 fn is_connected(server: &TestServer, peer: &Peer) -> bool {
@@ -241,6 +241,43 @@ async fn a_dialect_that_needs_summaries_renders_with_one() {
     assert_eq!(peer.receive().await, "event posted of 2 hello");
     assert_eq!(peer.request("follow none").await, "ok");
     assert!(server.state.hub.flow_summary(group).is_none(), "no subscriber needs it any more");
+}
+
+#[tokio::test]
+async fn a_flow_that_a_request_reads_is_not_read_again_for_its_subscription() {
+    let server = TestServer::new(toy().needs_flow_summaries(), Limits::default()).await;
+    let users = [server.backend.user("ann").await.id, server.backend.user("bob").await.id];
+    let mut writer = Peer::connect(&server, 4096).await;
+    writer.login("ann").await;
+    let mut peer = Peer::connect(&server, 4096).await;
+    peer.login("bob").await;
+    let reads = async |peer: &mut Peer, request: &str, group: FlowId| {
+        let before = server.backend.store.reads();
+        let response = peer.request(&format!("{request} {group}")).await;
+        assert!(response.starts_with("ok"), "{request}: {response}");
+        server.backend.store.reads() - before
+    };
+    // A request reads one more where the cache has just forgotten the user: the fewest count.
+    let mut fewest = [u64::MAX; 4];
+    for _ in 0..4 {
+        let group = server.backend.group(&users).await;
+        settle().await;
+        let alone = reads(&mut peer, "get", group).await;
+        // Subscribes after the answer, whose summary is that of all subscribers.
+        let joined = reads(&mut peer, "join", group).await;
+        writer.request(&format!("send {group} one")).await;
+        assert_eq!(peer.receive().await, "event posted of 2 one");
+        // Subscribes before the request is carried out. There is a summary already.
+        let opened = reads(&mut writer, "open", group).await;
+        let again = reads(&mut writer, "open", group).await;
+        peer.request(&format!("send {group} two")).await;
+        assert_eq!(writer.receive().await, "event posted of 2 two");
+        for (fewest, reads) in fewest.iter_mut().zip([alone, joined, opened, again]) {
+            *fewest = reads.min(*fewest);
+        }
+    }
+    let [alone, joined, opened, again] = fewest;
+    assert_eq!((joined, opened), (alone, again));
 }
 
 #[tokio::test]
@@ -539,7 +576,7 @@ async fn a_login_by_a_refused_user_opens_no_session() {
     // The session that the login opened has ended.
     let session = SessionId::new(1).unwrap();
     let ended = server.backend.store.session(session).await.unwrap();
-    assert!(ended.is_some_and(|session| session.ended_at.is_some()));
+    assert!(ended.is_some_and(|(session, _)| session.ended_at.is_some()));
 }
 
 /// An upstream that logs everybody in as one user, each time with another session from 7 on, and

@@ -19,8 +19,8 @@ use tokio::sync::{Notify, mpsc};
 use tolmach_domain::{
     Authority, ConnectionId, Fault, FlowId, FlowSummary, Timestamp, UserId, Version,
 };
-use tolmach_engine::Engine;
 use tolmach_engine::ports::{Bus, Topic};
+use tolmach_engine::{Engine, ReadableFlow};
 
 /// The share of a connection's send buffer that the events of one flow may fill at once: past it
 /// the flow lags.
@@ -123,34 +123,75 @@ impl Hub {
     }
 
     /// Attaches a connection to a user, and subscribes it to one flow if the reader may receive its
-    /// events. `needs_summary` is true if its dialect needs the summary of the flow.
+    /// events. `needs_summary` is true if its dialect needs the summary of the flow. `as_read` is
+    /// the flow as a request of the reader's has just read it. Returns the flow if it was read
+    /// here.
     pub(crate) async fn subscribe_to_flow(
         &self,
         subscriber: &Arc<Subscriber>,
         user: UserId,
         (reader, authority): (UserId, Authority),
-        flow: FlowId,
-        needs_summary: bool,
-    ) -> Result<(), Fault> {
+        (flow, needs_summary): (FlowId, bool),
+        as_read: Option<FlowAsRead>,
+    ) -> Result<Option<ReadableFlow>, Fault> {
         self.attach(subscriber, user);
+        if let Some(FlowAsRead { flow: read, start, version, summary }) = as_read
+            && read == flow
+            && self.subscribe_as_read(
+                subscriber,
+                start,
+                (reader, flow),
+                Some(version),
+                Some(summary).filter(|_| needs_summary),
+            )
+        {
+            return Ok(None);
+        }
         loop {
             let start = lock(&self.tracker).start_read();
-            let version = self.engine.subscribable_version(reader, authority, flow).await;
-            let version = match version {
-                Ok(version) => version,
+            let readable = match self.engine.readable_flow(reader, authority, flow).await {
+                Ok(readable) => readable,
                 Err(fault) => {
                     self.detach(subscriber, Some(user));
                     return Err(fault);
                 }
             };
+            let version = readable.as_ref().map(ReadableFlow::version);
             let summary = match (needs_summary, version) {
-                (true, Some(_)) => Some(self.read_summary(flow).await),
+                (true, Some(_)) if self.flow_summary(flow).is_some() => Some(NewSummary::Known),
+                (true, Some(_)) => Some(NewSummary::Read(self.read_summary(flow).await)),
                 _ => None,
             };
             if self.subscribe_as_read(subscriber, start, (reader, flow), version, summary) {
-                return Ok(());
+                return Ok(readable);
             }
         }
+    }
+
+    /// The start of a read of a flow by a request that a subscription may follow.
+    pub(crate) fn start_flow_read(&self, flow: FlowId) -> FlowReadStart {
+        let start = lock(&self.tracker).start_read();
+        FlowReadStart { flow, start, generation: self.summary_generation(flow).unwrap_or_default() }
+    }
+
+    /// The flow of an answer, with all its members, to a request that began at `begun`; `None` if
+    /// that was the read of another flow.
+    pub(crate) fn flow_as_read(
+        &self,
+        begun: FlowReadStart,
+        answer: &FlowSummary,
+    ) -> Option<FlowAsRead> {
+        let FlowReadStart { flow, start, generation } = begun;
+        if answer.flow.id != flow || answer.members.is_empty() {
+            return None;
+        }
+        let summary = if self.flow_summary(flow).is_some() {
+            NewSummary::Known
+        } else {
+            let summary = Ok(Some(shared_summary(answer)));
+            NewSummary::Read(ReadSummary { generation, summary })
+        };
+        Some(FlowAsRead { flow, start, version: answer.flow.version, summary })
     }
 
     /// Subscribes a connection to a flow, if a read that began at `start` found a version of it for
@@ -161,7 +202,7 @@ impl Hub {
         start: ReadStart,
         (reader, flow): (UserId, FlowId),
         version: Option<Version>,
-        summary: Option<ReadSummary>,
+        summary: Option<NewSummary>,
     ) -> bool {
         // Held until the connection is subscribed: a later change ends the subscription.
         let tracker = lock(&self.tracker);
@@ -284,7 +325,7 @@ impl Hub {
         subscriber: &Arc<Subscriber>,
         flow: FlowId,
         version: Version,
-        summary: Option<ReadSummary>,
+        summary: Option<NewSummary>,
     ) {
         let mut flows = self.flows_with(flow);
         if !subscriber.insert_flow(flow) {
@@ -298,15 +339,21 @@ impl Hub {
             }
         };
         subscribers.add(subscriber.clone());
-        if let Some(ReadSummary { generation, summary }) = summary {
+        if let Some(new) = summary {
             let cache = subscribers.add_summary_reader(subscriber.id);
-            match summary {
-                Ok(Some(summary)) => {
+            let is_missing = match new {
+                NewSummary::Read(ReadSummary { generation, summary: Ok(Some(summary)) }) => {
                     // A cache that has followed changes since the read is newer.
                     cache.put(generation, summary);
+                    false
                 }
-                Ok(None) => {}
-                Err(_) => self.repair(Repair::Summary(flow)),
+                NewSummary::Read(ReadSummary { summary: Ok(None), .. }) => false,
+                NewSummary::Read(ReadSummary { summary: Err(_), .. }) => true,
+                // The last one who needed it may have left since.
+                NewSummary::Known => cache.get().is_none(),
+            };
+            if is_missing {
+                self.repair(Repair::Summary(flow));
             }
         }
     }
@@ -374,10 +421,7 @@ impl Hub {
             self.flows_with(flow).get_mut(&flow).and_then(FlowSubscribers::summary_cache_mut)
         {
             let generation = cache.generation();
-            // Frames made of it are shared: contact data that the reader may see is not for others.
-            let mut shared = summary.clone();
-            shared.remove_contacts();
-            cache.put(generation, Arc::new(shared));
+            cache.put(generation, shared_summary(summary));
         }
     }
 
@@ -416,6 +460,38 @@ impl Hub {
     }
 }
 
+/// The start of a read of a flow by a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlowReadStart {
+    flow: FlowId,
+    start: ReadStart,
+    /// The generation of the summary's cache.
+    generation: u64,
+}
+
+/// A flow as a request has read it.
+pub(crate) struct FlowAsRead {
+    flow: FlowId,
+    start: ReadStart,
+    version: Version,
+    summary: NewSummary,
+}
+
+/// The summary of a flow for a new subscriber that needs it.
+enum NewSummary {
+    /// There was one for other subscribers.
+    Known,
+    Read(ReadSummary),
+}
+
+/// The summary in an answer, for frames that are shared: contact data that its reader may see is not
+/// for others.
+fn shared_summary(answer: &FlowSummary) -> Arc<FlowSummary> {
+    let mut shared = answer.clone();
+    shared.remove_contacts();
+    Arc::new(shared)
+}
+
 /// A summary as it was read, when its cache had a generation.
 struct ReadSummary {
     generation: u64,
@@ -442,9 +518,8 @@ mod tests {
         for user in [users[1], ann] {
             hub.attach(&subscriber, user);
             let start = lock(&hub.tracker).start_read();
-            let version = hub.engine.subscribable_version(user, Authority::Member, flow).await;
-            let version = version.unwrap();
-            assert!(version.is_some());
+            let readable = hub.engine.readable_flow(user, Authority::Member, flow).await.unwrap();
+            let version = Some(readable.expect("a member may read it").version());
             if user != ann {
                 let now = server.state.engine.now();
                 store.remove_members(flow, ann, &[user], None, now).await.unwrap();
@@ -456,7 +531,8 @@ mod tests {
         }
         // The whole way reads again what is outdated: no membership, and no subscription.
         let reader = (users[1], Authority::Member);
-        hub.subscribe_to_flow(&subscriber, users[1], reader, flow, false).await.unwrap();
+        let read = hub.subscribe_to_flow(&subscriber, users[1], reader, (flow, false), None).await;
+        assert!(read.unwrap().is_none());
         assert!(!subscriber.is_subscribed(flow));
         hub.disconnect(&subscriber, Some(users[1]));
     }

@@ -12,6 +12,6 @@ mod sharded;
 mod subscriber;
 mod summary_cache;
 
-pub(crate) use hub::Hub;
+pub(crate) use hub::{FlowAsRead, FlowReadStart, Hub};
 pub(crate) use reconciler::Reconciler;
 pub(crate) use subscriber::Subscriber;

@@ -69,6 +69,7 @@ impl Dialect for Toy {
             identity: None,
             muted: false,
             loses_answers: false,
+            joins: false,
         }))
     }
 
@@ -101,6 +102,7 @@ struct ToySession {
     identity: Option<Identity>,
     muted: bool,
     loses_answers: bool,
+    joins: bool,
 }
 
 fn violation() -> Violation {
@@ -129,6 +131,23 @@ impl ToySession {
                     flow => Subscription::Flow(flow.parse().map_err(|_| violation())?),
                 };
                 (Credentials::Connection, Command::GetUser { user: UserRef::Me })
+            }
+            "get" | "join" => {
+                self.joins = word == "join";
+                let flow = rest.parse().map_err(|_| violation())?;
+                let command = Command::GetFlow { flow, kinds: FlowKindFilter::Any, members: true };
+                (Credentials::Connection, command)
+            }
+            "open" => {
+                let flow = rest.parse().map_err(|_| violation())?;
+                self.wanted = Subscription::Flow(flow);
+                let command = Command::History {
+                    flow,
+                    kinds: FlowKindFilter::Any,
+                    range: HistoryRange::Newest { limit: 1, offset: 0 },
+                    mark_read: false,
+                };
+                (Credentials::Connection, command)
             }
             "whoami" => (Credentials::Connection, Command::GetUser { user: UserRef::Me }),
             "mute" => {
@@ -190,6 +209,12 @@ impl ServerSession for ToySession {
             Ok(Answer::History(page)) => {
                 let texts = page.messages.iter().map(|message| message.content.text.as_str());
                 std::iter::once("ok").chain(texts).collect::<Vec<_>>().join(" ")
+            }
+            Ok(Answer::Flow(summary)) => {
+                if self.joins {
+                    self.wanted = Subscription::Flow(summary.flow.id);
+                }
+                "ok".into()
             }
             Ok(_) => "ok".into(),
             Err(fault) => fault.name().into(),

@@ -1,6 +1,6 @@
 //! PostgreSQL: a server that may be slow, unreachable for a while, or replaced by another.
 
-use super::usage::{STATEMENT_CACHE, Use};
+use super::usage::{Reads, STATEMENT_CACHE, Use};
 use crate::error::{sqlx_error, store_error};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, ConnectOptions, Connection, Executor};
@@ -15,13 +15,13 @@ use tolmach_engine::ports::{PortError, StoreError};
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(3);
 
 /// The idle time after which a connection is tested before use.
-const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
+pub(super) const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
 
 /// The idle time after which a connection is closed, unless it is the last.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The age at which a connection is replaced, so that the server frees its memory.
-const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// The longest wait of maintenance for a lock, mostly of another migration.
 const MAINTENANCE_LOCK: Duration = Duration::from_secs(60);
@@ -37,6 +37,18 @@ const SESSION: [(&str, &str); 6] = [
     ("tcp_user_timeout", "10000"),
     ("standard_conforming_strings", "on"),
 ];
+
+/// Settings of the session that imports. Records are found by indexes, however few the tables had
+/// when the server counted them last.
+const IMPORT: [(&str, &str); 2] =
+    [("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")];
+
+/// Makes the server plan each statement once, for all values of its parameters, which is right
+/// where records are found by their keys. Planning it anew takes several times as long as running
+/// it: the server would do so for a list that is shorter than it expects. A page in the middle of a
+/// table costs little more than the next one, because most are in memory.
+const PLANNED_ONCE: [(&str, &str); 2] =
+    [("plan_cache_mode", "force_generic_plan"), ("random_page_cost", "1.1")];
 
 /// Makes commits wait for the disk, also on a server that does not do so by default. Stricter
 /// settings stay.
@@ -89,10 +101,38 @@ impl Server {
         ])
     }
 
-    /// One connection that writes, without a pool, which would test it after each use.
+    /// The settings of a connection that reads. `timeout` is the time limit of a statement.
+    fn read_options(&self, timeout: Duration) -> PgConnectOptions {
+        let limit = timeout.as_millis().to_string();
+        self.options.as_ref().clone().options([
+            // Every transaction reads a snapshot, without a statement to set the level.
+            ("default_transaction_isolation", "repeatable read"),
+            ("default_transaction_read_only", "on"),
+            ("idle_in_transaction_session_timeout", &limit),
+            ("statement_timeout", &limit),
+            ("lock_timeout", &limit),
+        ])
+    }
+
+    /// One connection that reads.
+    pub(super) async fn open_reader(
+        &self,
+        reads: Reads,
+        timeout: Duration,
+    ) -> Result<PgConnection, sqlx::Error> {
+        let options = self.read_options(timeout);
+        let options = match reads {
+            Reads::Pages => options.options(PLANNED_ONCE),
+            Reads::Any => options,
+        };
+        PgConnection::connect_with(&options).await
+    }
+
+    /// One connection that posts messages, without a pool, which would test it after each use.
     pub(crate) async fn connect_one(&self, timeout: Duration) -> Result<PgConnection, StoreError> {
+        let options = self.write_options(timeout).options(PLANNED_ONCE);
         let connecting = async {
-            let mut connection = PgConnection::connect_with(&self.write_options(timeout)).await?;
+            let mut connection = PgConnection::connect_with(&options).await?;
             connection.execute(DURABLE).await?;
             Ok(connection)
         };
@@ -104,37 +144,25 @@ impl Server {
         usage: Use,
         timeout: Duration,
     ) -> Result<DatabaseConnection, StoreError> {
-        let options = self.options.as_ref().clone();
-        let limit = timeout.as_millis().to_string();
-        let (options, connections) = match usage {
-            Use::Write | Use::Import => (self.write_options(timeout), 1),
-            Use::Read { connections } => {
-                let options = options.options([
-                    // Every transaction reads a snapshot, without a statement to set the level.
-                    ("default_transaction_isolation", "repeatable read"),
-                    ("default_transaction_read_only", "on"),
-                    ("idle_in_transaction_session_timeout", &limit),
-                    ("statement_timeout", &limit),
-                    ("lock_timeout", &limit),
-                ]);
-                (options, connections.max(1))
-            }
+        let options = match usage {
+            Use::Write => self.write_options(timeout),
+            Use::Import => self.write_options(timeout).options(IMPORT),
+            Use::Read => self.read_options(timeout),
             Use::Maintain => {
                 let (none, lock) = ("0", MAINTENANCE_LOCK.as_millis().to_string());
-                let options = options.options([
+                self.options.as_ref().clone().options([
                     ("default_transaction_isolation", "read committed"),
                     ("default_transaction_read_only", "off"),
                     ("idle_in_transaction_session_timeout", none),
                     ("statement_timeout", none),
                     ("lock_timeout", &lock),
-                ]);
-                (options, 1)
+                ])
             }
         };
         // The pool fails before the call of the store times out.
         let (acquire, trial) = (timeout * 3 / 4, timeout / 4);
         let pool = PgPoolOptions::new()
-            .max_connections(connections)
+            .max_connections(1)
             .min_connections(1)
             .acquire_timeout(acquire)
             .idle_timeout(IDLE_TIMEOUT)
@@ -159,7 +187,7 @@ impl Server {
             })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    if !matches!(usage, Use::Read { .. }) {
+                    if !matches!(usage, Use::Read) {
                         connection.execute(DURABLE).await?;
                     }
                     Ok(())

@@ -2,7 +2,7 @@
 //! shall go on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The time after which the statements of one connection are interrupted.
@@ -13,35 +13,18 @@ struct Shared {
     created: Instant,
     /// The limit in microseconds after the creation.
     end: AtomicU64,
-    /// True if a statement may run whose read has ended.
-    abandoned: AtomicBool,
 }
 
 impl ReadLimit {
     /// A limit that is over.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Shared {
-            created: Instant::now(),
-            end: AtomicU64::new(0),
-            abandoned: AtomicBool::new(false),
-        }))
+        Self(Arc::new(Shared { created: Instant::now(), end: AtomicU64::new(0) }))
     }
 
     /// Allows statements until this long after now.
     pub(crate) fn begin(&self, duration: Duration) {
         let end = self.0.created.elapsed().saturating_add(duration);
         self.0.end.store(micros(end), Ordering::Relaxed);
-        self.0.abandoned.store(true, Ordering::Relaxed);
-    }
-
-    /// Notes that all statements since the beginning are done.
-    pub(crate) fn finish(&self) {
-        self.0.abandoned.store(false, Ordering::Relaxed);
-    }
-
-    /// True if statements were begun and not noted as done.
-    pub(crate) fn was_abandoned(&self) -> bool {
-        self.0.abandoned.load(Ordering::Relaxed)
     }
 
     /// Interrupts the statement that runs, and later ones that take long.
@@ -71,10 +54,7 @@ mod tests {
         assert!(!limit.is_over());
         limit.end();
         assert!(limit.is_over());
-        assert!(limit.was_abandoned());
         limit.begin(Duration::ZERO);
         assert!(limit.is_over());
-        limit.finish();
-        assert!(!limit.was_abandoned());
     }
 }

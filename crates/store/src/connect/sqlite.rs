@@ -5,8 +5,9 @@ use super::read_limit::ReadLimit;
 use super::usage::{STATEMENT_CACHE, Use};
 use crate::error::{is_locked, store_error};
 use sea_orm::sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
+use sea_orm::sqlx::{self, ConnectOptions as _};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use std::io;
 use std::str::FromStr;
@@ -87,25 +88,9 @@ impl File {
     }
 
     pub(super) async fn connect(&self, usage: Use) -> Result<DatabaseConnection, StoreError> {
-        self.connect_with(usage, None).await
-    }
-
-    /// One connection that reads, whose statements are interrupted when the limit is over.
-    pub(super) async fn connect_limited(
-        &self,
-        limit: ReadLimit,
-    ) -> Result<DatabaseConnection, StoreError> {
-        self.connect_with(Use::Read { connections: 1 }, Some(limit)).await
-    }
-
-    async fn connect_with(
-        &self,
-        usage: Use,
-        limit: Option<ReadLimit>,
-    ) -> Result<DatabaseConnection, StoreError> {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
-            match self.connect_once(usage, limit.clone()).await {
+            match self.connect_once(usage).await {
                 // SQLite does not apply the busy timeout to turning on the write-ahead log, which
                 // two processes that start at once may both do.
                 Err(error) if is_locked(&error) && Instant::now() < deadline => {
@@ -116,65 +101,60 @@ impl File {
         }
     }
 
-    async fn connect_once(
+    /// One connection that reads, whose statements are interrupted when the limit is over.
+    pub(super) async fn open_reader(
         &self,
-        usage: Use,
         limit: Option<ReadLimit>,
-    ) -> Result<DatabaseConnection, StoreError> {
+    ) -> Result<SqliteConnection, sqlx::Error> {
+        let options = SqliteConnectOptions::from_str(&self.url)?;
+        let options = configured(options, Use::Read).disable_statement_logging();
+        let mut connection = options.connect().await?;
+        if let Some(limit) = limit {
+            let mut handle = connection.lock_handle().await?;
+            handle.set_progress_handler(STEPS, move || !limit.is_over());
+        }
+        Ok(connection)
+    }
+
+    async fn connect_once(&self, usage: Use) -> Result<DatabaseConnection, StoreError> {
         let mut options = ConnectOptions::new(&self.url);
-        let connections = match usage {
-            Use::Write | Use::Import | Use::Maintain => 1,
-            Use::Read { connections } => connections.max(1),
-        };
         options
-            .max_connections(connections)
+            .max_connections(1)
             .min_connections(1)
             .sqlx_logging(false)
             .test_before_acquire(false);
         // A connection to a file does not break while idle.
         options.idle_timeout(None).max_lifetime(None);
-        if let Some(limit) = limit {
-            options.map_sqlx_sqlite_pool_opts(move |pool| {
-                let limit = limit.clone();
-                pool.after_connect(move |connection, _| {
-                    let limit = limit.clone();
-                    Box::pin(async move {
-                        let mut handle = connection.lock_handle().await?;
-                        handle.set_progress_handler(STEPS, move || !limit.is_over());
-                        Ok(())
-                    })
-                })
-            });
-        }
-        let write = |options: SqliteConnectOptions| {
-            options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
-        };
-        options.map_sqlx_sqlite_opts(move |options| {
-            let options = options
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(BUSY_TIMEOUT)
-                .statement_cache_capacity(STATEMENT_CACHE)
-                // A query's thread does not wait for its reader at each row.
-                .row_buffer_size(ROW_BUFFER)
-                // Savepoints and statements over many rows would create a file each.
-                .pragma("temp_store", "MEMORY");
-            match usage {
-                // A new file can give free pages back from the beginning.
-                Use::Maintain => write(options).auto_vacuum(SqliteAutoVacuum::Incremental),
-                Use::Write => write(options),
-                // An import that loses its last commits is resumed where they are missing.
-                Use::Import => options
-                    .synchronous(SqliteSynchronous::Normal)
-                    .pragma("cache_size", IMPORT_CACHE)
-                    .pragma("wal_autocheckpoint", IMPORT_CHECKPOINT),
-                Use::Read { .. } => {
-                    options.pragma("query_only", "ON").pragma("cache_size", READ_CACHE)
-                }
-            }
-        });
+        options.map_sqlx_sqlite_opts(move |options| configured(options, usage));
         Database::connect(options).await.map_err(store_error)
+    }
+}
+
+/// The settings of a connection for a use.
+fn configured(options: SqliteConnectOptions, usage: Use) -> SqliteConnectOptions {
+    let options = options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENT_CACHE)
+        // A query's thread does not wait for its reader at each row.
+        .row_buffer_size(ROW_BUFFER)
+        // Savepoints and statements over many rows would create a file each.
+        .pragma("temp_store", "MEMORY");
+    let write = |options: SqliteConnectOptions| {
+        options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
+    };
+    match usage {
+        // A new file can give free pages back from the beginning.
+        Use::Maintain => write(options).auto_vacuum(SqliteAutoVacuum::Incremental),
+        Use::Write => write(options),
+        // An import that loses its last commits is resumed where they are missing.
+        Use::Import => options
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("cache_size", IMPORT_CACHE)
+            .pragma("wal_autocheckpoint", IMPORT_CHECKPOINT),
+        Use::Read => options.pragma("query_only", "ON").pragma("cache_size", READ_CACHE),
     }
 }
 
@@ -182,54 +162,4 @@ impl File {
 pub(super) async fn sync(database: &DatabaseConnection) -> Result<(), StoreError> {
     let checkpoint = database.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)");
     checkpoint.await.map(drop).map_err(store_error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::is_fatal;
-    use sea_orm::{Statement, TransactionTrait};
-
-    const ENDLESS: &str =
-        "WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s) SELECT count(*) FROM s";
-
-    async fn limited() -> (tempfile::TempDir, DatabaseConnection, ReadLimit) {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}?mode=rwc", folder.path().join("limit.db").display());
-        let limit = ReadLimit::new();
-        let database = File::parse(&url).unwrap().connect_limited(limit.clone()).await.unwrap();
-        (folder, database, limit)
-    }
-
-    async fn run(database: &impl ConnectionTrait, sql: &str) -> Result<(), StoreError> {
-        let statement = Statement::from_string(database.get_database_backend(), sql);
-        database.query_all_raw(statement).await.map(drop).map_err(store_error)
-    }
-
-    #[tokio::test]
-    async fn a_statement_is_interrupted_when_the_limit_is_over() {
-        let (_folder, database, limit) = limited().await;
-        for allowed in [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(20)] {
-            limit.begin(allowed);
-            let error = run(&database, ENDLESS).await.unwrap_err();
-            assert!(is_fatal(&error), "it may be tried again: {error:?}");
-        }
-        run(&database, "SELECT 1").await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn an_abandoned_read_leaves_its_connection_to_the_next_one() {
-        let (_folder, database, limit) = limited().await;
-        for _ in 0..3 {
-            let snapshot = database.begin().await.unwrap();
-            limit.begin(Duration::MAX);
-            let endless = tokio::time::timeout(Duration::ZERO, run(&snapshot, ENDLESS)).await;
-            assert!(endless.is_err());
-            drop(snapshot);
-            limit.end();
-        }
-        let snapshot = database.begin().await.unwrap();
-        limit.begin(Duration::MAX);
-        run(&snapshot, "SELECT 1").await.unwrap();
-    }
 }

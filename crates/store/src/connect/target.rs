@@ -1,9 +1,12 @@
 //! The database that a URL names.
 
 use super::postgres::Server;
+use super::read_connection::Source;
 use super::read_limit::ReadLimit;
+use super::read_pool::ReadPool;
 use super::sqlite::{self, File};
-use super::usage::Use;
+use super::usage::{Reads, Use};
+use crate::error::store_error;
 use sea_orm::DatabaseConnection;
 use std::path::Path;
 use std::time::Duration;
@@ -65,18 +68,32 @@ impl Target {
         }
     }
 
+    /// Connections that read. `timeout` is the time limit of one call of the store.
+    pub(crate) async fn connect_readers(
+        &self,
+        connections: u32,
+        timeout: Duration,
+    ) -> Result<ReadPool, StoreError> {
+        let source = match self {
+            Self::Sqlite(file) => Source::Sqlite(file.clone(), None),
+            Self::Postgres(server) => Source::Postgres(server.clone(), Reads::Any, timeout),
+        };
+        ReadPool::open(source, connections, timeout).await.map_err(store_error)
+    }
+
     /// One connection that reads, and the limit at which SQLite interrupts its statements. A server
     /// has a limit of its own, of `timeout` for each statement.
     pub(crate) async fn connect_limited(
         &self,
+        reads: Reads,
         timeout: Duration,
-    ) -> Result<(DatabaseConnection, ReadLimit), StoreError> {
+    ) -> Result<(ReadPool, ReadLimit), StoreError> {
         let limit = ReadLimit::new();
-        let database = match self {
-            Self::Sqlite(file) => file.connect_limited(limit.clone()).await?,
-            Self::Postgres(server) => server.connect(Use::Read { connections: 1 }, timeout).await?,
+        let source = match self {
+            Self::Sqlite(file) => Source::Sqlite(file.clone(), Some(limit.clone())),
+            Self::Postgres(server) => Source::Postgres(server.clone(), reads, timeout),
         };
-        Ok((database, limit))
+        Ok((ReadPool::open(source, 1, timeout).await.map_err(store_error)?, limit))
     }
 
     /// Makes everything durable that a connection for an import has committed. On a server it is.

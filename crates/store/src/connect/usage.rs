@@ -4,6 +4,15 @@
 /// that none is prepared twice on a connection.
 pub(super) const STATEMENT_CACHE: usize = 256;
 
+/// The reads of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reads {
+    /// Pages, whose records are found by keys however many there are.
+    Pages,
+    /// Others too.
+    Any,
+}
+
 /// The use of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Use {
@@ -11,11 +20,8 @@ pub(crate) enum Use {
     Write,
     /// The same for an import: see [`Options::is_import`](crate::Options::is_import).
     Import,
-    /// Several connections that cannot write; each transaction reads one snapshot.
-    Read {
-        /// The number of connections.
-        connections: u32,
-    },
+    /// One connection that cannot write.
+    Read,
     /// One connection for long work without time limits: migrations, copying.
     Maintain,
 }

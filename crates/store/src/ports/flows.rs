@@ -52,7 +52,7 @@ impl FlowStore for SqlStore {
         &self,
         flow: FlowId,
         user: UserId,
-    ) -> Result<Option<(Flow, bool)>, StoreError> {
+    ) -> Result<Option<(Flow, Option<Version>)>, StoreError> {
         self.read(|| read::flow_and_membership(&self.readers, flow, user)).await
     }
 

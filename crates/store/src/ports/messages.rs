@@ -7,7 +7,7 @@ use crate::scope::Scope;
 use crate::sql::{self, HISTORY_BLOCK, get};
 use crate::store::{JOB_SIZE, SqlStore};
 use async_trait::async_trait;
-use sea_orm::Value;
+use sea_orm::{ConnectionTrait, Value};
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use tolmach_domain::{

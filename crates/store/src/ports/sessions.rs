@@ -4,7 +4,7 @@ use crate::read;
 use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
-use tolmach_domain::{SessionId, Timestamp, UserId};
+use tolmach_domain::{SessionId, Timestamp, User, UserId};
 use tolmach_engine::ports::{NewSession, Rotation, Session, SessionStore, StoreError, TokenHash};
 
 #[async_trait]
@@ -16,11 +16,14 @@ impl SessionStore for SqlStore {
         .await
     }
 
-    async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
+    async fn session_by_token(
+        &self,
+        token: TokenHash,
+    ) -> Result<Option<(Session, User)>, StoreError> {
         self.read(|| read::session_by_token(&self.readers, token)).await
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+    async fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
         self.read(|| read::session(&self.readers, id)).await
     }
 

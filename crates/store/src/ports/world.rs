@@ -4,7 +4,7 @@ use crate::read;
 use crate::scope::Scope;
 use crate::store::SqlStore;
 use async_trait::async_trait;
-use sea_orm::DbBackend;
+use sea_orm::{ConnectionTrait, DbBackend};
 use tolmach_domain::{
     ExternalId, FlowId, IdNamespace, Message, MessageId, Timestamp, UserId, Version,
 };

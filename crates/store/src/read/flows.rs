@@ -1,12 +1,13 @@
 //! Flows and their members.
 
 use super::rows::at_most_one;
-use crate::entities::{flow, member, user};
+use super::users::user_of_row;
+use crate::entities::{flow, member};
 use crate::error::store_error;
-use crate::rows::{flow as to_flow, flow_version, user as to_user, user_id};
+use crate::rows::{flow as to_flow, flow_version, user_id};
 use crate::sql::{self, get};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryResult, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Value,
 };
 use std::collections::{HashMap, HashSet};
 use tolmach_domain::{Flow, FlowId, User, UserId, Version};
@@ -24,19 +25,19 @@ pub(crate) async fn flow<C: ConnectionTrait>(
     at_most_one(found.all(database).await)?.map(to_flow).transpose()
 }
 
-/// The flow with this id, and true if the user is a member.
+/// The flow with this id, and the version up to which the user, if they are a member, has read it.
 pub(crate) async fn flow_and_membership<C: ConnectionTrait>(
     database: &C,
     id: FlowId,
     user: UserId,
-) -> Result<Option<(Flow, bool)>, StoreError> {
+) -> Result<Option<(Flow, Option<Version>)>, StoreError> {
     let values = vec![id.get().into(), user.get().into()];
     let Some(row) = sql::row(database, &sql::FLOW_AND_MEMBERSHIP, values).await? else {
         return Ok(None);
     };
-    let member: Option<i64> = get(&row, "member")?;
+    let read: Option<i64> = get(&row, "read_version")?;
     let flow = to_flow(flow::Model::from_query_result(&row, "").map_err(store_error)?)?;
-    Ok(Some((flow, member.is_some())))
+    Ok(Some((flow, read.map(Version))))
 }
 
 /// True if the user is a member. Deleting a flow deletes its members, so the flow is not read.
@@ -159,8 +160,4 @@ pub(super) async fn users<C: ConnectionTrait>(
         }
     }
     Ok(users)
-}
-
-fn user_of_row(row: &QueryResult) -> Result<User, StoreError> {
-    to_user(user::Model::from_query_result(row, "").map_err(store_error)?)
 }

@@ -7,7 +7,7 @@ use crate::rows::user as to_user;
 use crate::sql;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect,
+    QueryResult, QuerySelect,
 };
 use tolmach_domain::{User, UserId};
 use tolmach_engine::ports::{Account, AccountKey, StoreError};
@@ -21,7 +21,13 @@ pub(crate) async fn user<C: ConnectionTrait>(
     database: &C,
     id: UserId,
 ) -> Result<Option<User>, StoreError> {
-    at_most_one(user::Entity::find_by_id(id.get()).all(database).await)?.map(to_user).transpose()
+    let row = sql::row(database, &sql::USER, vec![id.get().into()]).await?;
+    row.as_ref().map(user_of_row).transpose()
+}
+
+/// The user in a row that has all columns of users.
+pub(super) fn user_of_row(row: &QueryResult) -> Result<User, StoreError> {
+    to_user(user::Model::from_query_result(row, "").map_err(store_error)?)
 }
 
 /// The avatar of a user.
@@ -81,9 +87,7 @@ pub(crate) async fn search_users<C: ConnectionTrait>(
         (sql::search_users(backend), vec![phrase.into(), limit])
     };
     let rows = sql::rows(database, statement, values).await?;
-    rows.iter()
-        .map(|row| user::Model::from_query_result(row, "").map_err(store_error).and_then(to_user))
-        .collect()
+    rows.iter().map(user_of_row).collect()
 }
 
 /// A pattern of the texts that have this one.

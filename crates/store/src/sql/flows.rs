@@ -18,10 +18,10 @@ pub(crate) static FLOWS: LazyLock<ListStatement> = LazyLock::new(|| {
     })
 });
 
-/// A flow, and its member with this id, null if there is none: flow, user.
+/// A flow, and the read mark of its member with this id, null if there is none: flow, user.
 pub(crate) static FLOW_AND_MEMBERSHIP: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT {}, mb.user_id AS member FROM flow f \
+        "SELECT {}, mb.read_version FROM flow f \
          LEFT JOIN member mb ON mb.flow_id = f.id AND mb.user_id = $2 \
          WHERE f.id = $1 AND f.deleted_at IS NULL",
         columns::<flow::Entity>("f")

@@ -22,6 +22,7 @@ mod query;
 mod quotas;
 mod retention;
 mod rules;
+mod sessions;
 mod users;
 mod world;
 
@@ -77,8 +78,10 @@ pub(crate) use retention::{
     REMOVE_DELETED_MESSAGES, REMOVE_OLD_MESSAGES, SET_FLOW_RETENTION,
 };
 pub(crate) use rules::{COUNT_OTHER_RULES, COUNT_RULE_CHANGE, RULES, RULES_REVISION, SET_RULE};
+pub(crate) use sessions::{SESSION, SESSION_BY_TOKEN};
 pub(crate) use users::{
-    ACTIVE_USERS, REPLACE_PASSWORD_HASH, SEARCH_USERS_SHORTLY, USER_SUMMARIES, USERS, search_users,
+    ACTIVE_USERS, REPLACE_PASSWORD_HASH, SEARCH_USERS_SHORTLY, USER, USER_SUMMARIES, USERS,
+    search_users,
 };
 pub(crate) use world::{
     AUTHORS, BEGIN_IMPORT, EXISTING_FLOWS, EXISTING_USERS, EXPORT_FLOWS, EXPORT_MEMBERS,

@@ -16,6 +16,11 @@ pub(crate) static USER_SUMMARIES: LazyLock<ListStatement> = LazyLock::new(|| {
     })
 });
 
+/// A user by id, a deleted one too.
+pub(crate) static USER: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {} FROM \"user\" u WHERE u.id = $1", columns::<user::Entity>("u"))
+});
+
 /// Users by id, deleted ones too.
 pub(crate) static USERS: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new(|length| {

@@ -256,7 +256,7 @@ async fn check_and_continue(
         .expect("the account exists");
     assert_eq!((&account.user, account.password_hash.as_deref()), (anna, Some("hash")));
     assert_eq!(
-        store.session_by_token(TokenHash([0xff; 32])).await.unwrap().map(|found| found.id),
+        store.session_by_token(TokenHash([0xff; 32])).await.unwrap().map(|(found, _)| found.id),
         Some(*session)
     );
     assert_eq!(store.is_recovery_token_valid(TokenHash([2; 32]), now()).await, Ok(true));

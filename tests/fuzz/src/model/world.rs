@@ -795,7 +795,7 @@ impl World {
         connection.receives = match (current, wanted) {
             (Some(principal), Subscription::Flow(flow)) => {
                 let user = principal.identity.user;
-                match ready(self.engine.subscribable_version(user, authority, flow)) {
+                match ready(self.engine.readable_flow(user, authority, flow)) {
                     Ok(Some(_)) => wanted,
                     _ => Subscription::None,
                 }

@@ -45,10 +45,10 @@ impl FlowStore for MemoryStore {
         &self,
         flow: FlowId,
         user: UserId,
-    ) -> Result<Option<(Flow, bool)>, StoreError> {
+    ) -> Result<Option<(Flow, Option<Version>)>, StoreError> {
         self.read(|state| {
             let record = state.flows.get(&flow)?;
-            Some((record.flow.clone(), record.members.contains_key(&user)))
+            Some((record.flow.clone(), record.members.get(&user).copied()))
         })
         .await
     }

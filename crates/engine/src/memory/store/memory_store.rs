@@ -5,18 +5,26 @@ use crate::ports::{Bus, Store, StoreError};
 use async_trait::async_trait;
 use futures_util::lock::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tolmach_domain::Event;
 
 /// A store in memory, lost with the process: the simplest implementation of the port's rules.
 pub struct MemoryStore {
     state: Mutex<State>,
     bus: Arc<dyn Bus>,
+    /// The number of calls that read.
+    reads: AtomicU64,
 }
 
 impl MemoryStore {
     /// An empty store that publishes to `bus`.
     pub fn new(bus: Arc<dyn Bus>) -> Self {
-        Self { state: Mutex::default(), bus }
+        Self { state: Mutex::default(), bus, reads: AtomicU64::new(0) }
+    }
+
+    /// The number of calls so far that only read.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// Makes every later call wait until the guard is dropped.
@@ -51,6 +59,7 @@ impl MemoryStore {
         &self,
         work: impl FnOnce(&State) -> T + Send,
     ) -> Result<T, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let state = self.state.lock().await;
         state.open()?;
         Ok(work(&state))

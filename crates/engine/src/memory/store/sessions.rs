@@ -6,7 +6,7 @@ use crate::ports::{
     NewSession, Rotation, Session, SessionStore, StoreError, TokenHash, UserChange,
 };
 use async_trait::async_trait;
-use tolmach_domain::{EventKind, SessionId, Timestamp, UserId};
+use tolmach_domain::{EventKind, SessionId, Timestamp, User, UserId};
 
 #[async_trait]
 impl SessionStore for MemoryStore {
@@ -33,13 +33,15 @@ impl SessionStore for MemoryStore {
         .await
     }
 
-    async fn session_by_token(&self, token: TokenHash) -> Result<Option<Session>, StoreError> {
-        self.read(|state| state.tokens.get(&token).and_then(|id| state.sessions.get(id)).cloned())
-            .await
+    async fn session_by_token(
+        &self,
+        token: TokenHash,
+    ) -> Result<Option<(Session, User)>, StoreError> {
+        self.read(|state| state.session_with_user(*state.tokens.get(&token)?)).await
     }
 
-    async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        self.read(|state| state.sessions.get(&id).cloned()).await
+    async fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
+        self.read(|state| state.session_with_user(id)).await
     }
 
     async fn renew_session(&self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError> {
@@ -140,6 +142,12 @@ impl SessionStore for MemoryStore {
 }
 
 impl State {
+    fn session_with_user(&self, id: SessionId) -> Option<(Session, User)> {
+        let session = self.sessions.get(&id)?.clone();
+        let user = self.users.get(&session.user)?.user.clone();
+        Some((session, user))
+    }
+
     fn end_session(&mut self, id: SessionId, now: Timestamp) {
         if let Some(session) =
             self.sessions.get_mut(&id).filter(|session| session.ended_at.is_none())

@@ -1,7 +1,7 @@
 //! Trials of [`FlowStore`](crate::ports::FlowStore): creation, members and deletion.
 
 use super::fixture::{
-    Fixture, ROOM, all_flows, deletion, editing, flow_and_created, flow_and_repeated,
+    Fixture, ROOM, all_flows, deletion, editing, flow_and_created, flow_and_repeated, mark_of,
     message_and_repeated, new_message, origin, page_of, refused, with_key,
 };
 use crate::ports::{
@@ -557,11 +557,17 @@ pub async fn a_flow_is_found_with_a_membership(fixture: &mut Fixture) {
     delete.expect("she owns it");
     let absent = FlowId::new(999).expect("an id");
     for (flow, user, expected) in [
-        (group.id, &anna, Some((group.clone(), true))),
-        (group.id, &boris, Some((group.clone(), false))),
+        (group.id, &anna, Some((group.clone(), Some(Version(0))))),
+        (group.id, &boris, Some((group.clone(), None))),
         (deleted.id, &anna, None),
         (absent, &anna, None),
     ] {
         assert_eq!(store.flow_and_membership(flow, user.id).await, Ok(expected));
     }
+    let message = fixture.post(&group, &anna, "read").await;
+    let mark = mark_of(anna.id, std::slice::from_ref(&message)).expect("there is a message");
+    store.move_read_mark(mark).await.expect("the store answers");
+    let found = store.flow_and_membership(group.id, anna.id).await.expect("the store answers");
+    let found = found.map(|(flow, read)| (flow.version, read));
+    assert_eq!(found, Some((message.version, Some(message.posted))));
 }

@@ -19,19 +19,20 @@ pub async fn a_session_is_found_by_token_and_id(fixture: &mut Fixture) {
         .await
         .expect("the user exists");
     assert!(other > id);
-    let session =
+    let (session, user) =
         fixture.store.session(id).await.expect("the store answers").expect("it was just created");
+    assert_eq!(Ok(Some(user.clone())), fixture.store.user(anna.id).await);
     assert_eq!(
         (session.id, session.user, session.expires_at, session.ended_at),
         (id, anna.id, now.after(HOUR), None)
     );
-    assert_eq!(fixture.store.session_by_token(hash(1)).await, Ok(Some(session.clone())));
+    assert_eq!(fixture.store.session_by_token(hash(1)).await, Ok(Some((session, user))));
     assert_eq!(fixture.store.session_by_token(hash(2)).await, Ok(None));
     assert_eq!(fixture.store.session(SessionId::new(999).expect("an id")).await, Ok(None));
 
     assert_eq!(fixture.store.renew_session(id, now.after(HOUR * 2)).await, Ok(()));
     assert_eq!(
-        fixture.store.session(id).await.map(|session| session.map(|session| session.expires_at)),
+        fixture.store.session(id).await.map(|found| found.map(|(session, _)| session.expires_at)),
         Ok(Some(now.after(HOUR * 2)))
     );
     assert_eq!(fixture.published(), []);
@@ -46,14 +47,15 @@ pub async fn a_session_is_found_by_token_and_id(fixture: &mut Fixture) {
     assert_eq!(fixture.store.end_session(id, later).await, Ok(()));
     assert_eq!(fixture.store.end_session(SessionId::new(999).expect("an id"), later).await, Ok(()));
     assert_eq!(fixture.published(), []);
-    let ended = fixture
+    let (ended, _) = fixture
         .store
         .session_by_token(hash(1))
         .await
         .expect("the store answers")
         .expect("it exists");
     assert_eq!(ended.ended_at, Some(now));
-    let other = fixture.store.session(other).await.expect("the store answers").expect("it exists");
+    let (other, _) =
+        fixture.store.session(other).await.expect("the store answers").expect("it exists");
     assert_eq!(other.ended_at, None);
     let absent =
         NewSession { user: UserId::new(999).expect("an id"), ..session_of(&anna, None, None, now) };
@@ -79,7 +81,7 @@ pub async fn a_spent_refresh_token_ends_its_session(fixture: &mut Fixture) {
                 .await,
             Ok(rotated)
         );
-        let session = fixture
+        let (session, _) = fixture
             .store
             .session(session)
             .await
@@ -102,7 +104,7 @@ pub async fn a_spent_refresh_token_ends_its_session(fixture: &mut Fixture) {
             .store
             .session(session)
             .await
-            .map(|session| session.and_then(|session| session.ended_at)),
+            .map(|found| found.and_then(|(session, _)| session.ended_at)),
         Ok(Some(now))
     );
     for dead in [2, 4, 9] {
@@ -213,7 +215,7 @@ pub async fn a_recovery_token_is_spent_once(fixture: &mut Fixture) {
             .store
             .session(session)
             .await
-            .map(|session| session.and_then(|session| session.ended_at)),
+            .map(|found| found.and_then(|(session, _)| session.ended_at)),
         Ok(Some(now))
     );
     let account =

@@ -142,7 +142,7 @@ pub async fn a_replaced_password_hash_ends_no_session(fixture: &mut Fixture) {
     assert_eq!(old().await.as_deref(), Some(first.as_str()));
     assert_eq!(store.replace_password_hash(anna.id, &first, "new").await, Ok(true));
     assert_eq!(old().await.as_deref(), Some("new"));
-    let session = store.session(session).await.expect("readable").expect("it was opened");
+    let (session, _) = store.session(session).await.expect("readable").expect("it was opened");
     assert_eq!(session.ended_at, None);
     assert_eq!(fixture.published(), []);
 }
@@ -351,7 +351,7 @@ pub async fn a_new_password_ends_all_sessions_of_the_user(fixture: &mut Fixture)
     let change = UserChange { password_hash: Some("new".into()), ..UserChange::default() };
     fixture.store.update_user(anna.id, change, now).await.expect("the user exists");
     for (session, ended_at) in opened.iter().zip([Some(now), Some(now), None]) {
-        let session = fixture
+        let (session, _) = fixture
             .store
             .session(*session)
             .await
@@ -430,7 +430,7 @@ pub async fn a_deleted_account_is_found_by_id_only(fixture: &mut Fixture) {
             .store
             .session(session)
             .await
-            .map(|session| session.and_then(|session| session.ended_at)),
+            .map(|found| found.and_then(|(session, _)| session.ended_at)),
         Ok(Some(now))
     );
     assert_eq!(fixture.store.is_recovery_token_valid(hash(3), now).await, Ok(false));
