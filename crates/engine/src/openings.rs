@@ -1,5 +1,5 @@
-//! What many who open one room at once are answered, as after a node was lost: it is read once for
-//! all of them. Whether each of them may read it is looked up in any case.
+//! The answers to many who open one room at once, as after a node was lost: they are read once for
+//! all of them. The right of each to read them is looked up in any case.
 
 use crate::answer_budget::{flow_summary_size, message_size};
 use moka::sync::Cache;
@@ -18,7 +18,7 @@ const CAPACITY: u64 = 16 << 20;
 /// The size in bytes past which an answer is not kept: copying it saves little.
 const MAX_BYTES: usize = 64 << 10;
 
-/// What those who opened a room a moment ago were answered.
+/// The answers to those who opened a room a moment ago.
 pub(crate) struct Openings {
     /// The newest messages of a flow, at most so many.
     pages: Cache<(FlowId, u32), Arc<MessagePage>>,

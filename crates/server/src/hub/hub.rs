@@ -484,8 +484,8 @@ enum NewSummary {
     Read(ReadSummary),
 }
 
-/// The summary in an answer, for frames that are shared: contact data that its reader may see is not
-/// for others.
+/// The summary in an answer, for frames that are shared: contact data that its reader may see is
+/// not for others.
 fn shared_summary(answer: &FlowSummary) -> Arc<FlowSummary> {
     let mut shared = answer.clone();
     shared.remove_contacts();

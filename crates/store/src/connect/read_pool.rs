@@ -58,7 +58,7 @@ struct Taken {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// What is known of a connection that a call has used.
+/// The state of a connection that a call has used, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The next call may use it.
