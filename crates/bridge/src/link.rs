@@ -84,8 +84,9 @@ impl LinkTask {
     ) -> Self {
         let connection = shared.new_connection();
         let (wires, options) = (shared.wires.clone(), shared.options.clone());
+        let numbers = shared.numbers.clone();
         Self {
-            transport: Transport::new(wires, options, connection),
+            transport: Transport::new(wires, options, connection, numbers),
             deliveries: Deliveries::new(sink, client, shared.directory.clone()),
             wanted: None,
             missed_after: HashMap::new(),
