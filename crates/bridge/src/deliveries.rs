@@ -4,10 +4,9 @@ use crate::directory::Directory;
 use crate::forms::PAGE;
 use crate::session::Session;
 use bytes::Bytes;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tolmach_dialect::Incoming;
-use tolmach_dialect::known_messages::KnownMessages;
 use tolmach_dialect::placeholders::{placeholder_flow_id, placeholder_user_id};
 use tolmach_domain::{
     Command, ConnectionId, Event, EventKind, FlowId, FlowKind, Message, MessageId, Origin,
@@ -15,7 +14,8 @@ use tolmach_domain::{
 };
 use tolmach_server::EventSink;
 
-/// The messages that are remembered, so that none is delivered twice.
+/// The messages that are remembered, so that none is delivered twice and edits that do not name
+/// their flows reach them.
 const MAX_SEEN: usize = 1_024;
 
 /// The flows of which the last message is remembered.
@@ -31,7 +31,6 @@ pub(crate) struct Deliveries {
     seen: Seen,
     /// The last message of each flow that the client was given or read.
     last: HashMap<FlowId, LastMessage>,
-    messages: KnownMessages,
     /// The login of the client.
     session: Option<Arc<Session>>,
     /// The message that is being sent.
@@ -71,24 +70,24 @@ impl LastMessage {
     }
 }
 
-/// The messages that were delivered last.
+/// The messages that were read or delivered last, with their flows.
 #[derive(Default)]
 struct Seen {
     order: VecDeque<MessageId>,
-    ids: HashSet<MessageId>,
+    flows: HashMap<MessageId, FlowId>,
 }
 
 impl Seen {
     /// Notes a message. Returns false if it was noted before.
-    fn insert(&mut self, id: MessageId) -> bool {
-        if !self.ids.insert(id) {
+    fn insert(&mut self, message: &Message) -> bool {
+        if self.flows.insert(message.id, message.flow).is_some() {
             return false;
         }
-        self.order.push_back(id);
+        self.order.push_back(message.id);
         if self.order.len() > MAX_SEEN
             && let Some(oldest) = self.order.pop_front()
         {
-            self.ids.remove(&oldest);
+            self.flows.remove(&oldest);
         }
         true
     }
@@ -106,7 +105,6 @@ impl Deliveries {
             directory,
             seen: Seen::default(),
             last: HashMap::new(),
-            messages: KnownMessages::default(),
             session: None,
             sending: None,
             echo: None,
@@ -131,7 +129,8 @@ impl Deliveries {
 
     /// The flow of a message that was read or delivered.
     pub(crate) fn flow_of(&self, message: MessageId) -> Option<FlowId> {
-        Some(self.messages.get(message).flow).filter(|flow| *flow != placeholder_flow_id())
+        let flow = self.seen.flows.get(&message).copied();
+        flow.filter(|flow| *flow != placeholder_flow_id())
     }
 
     /// The flows that the client knows, each with its last message.
@@ -146,8 +145,7 @@ impl Deliveries {
 
     /// Notes a message that the client has read, or that is older than its subscription.
     pub(crate) fn note(&mut self, message: &Message) {
-        self.messages.insert(message);
-        self.seen.insert(message.id);
+        self.seen.insert(message);
         let is_known = self.last.contains_key(&message.flow);
         let is_invented = self.invented == Some(message.id);
         if (is_known && !is_invented) || (!is_known && self.last.len() < MAX_FLOWS) {
@@ -192,7 +190,7 @@ impl Deliveries {
                 self.echo = Some(message.clone());
                 return;
             }
-            if !self.seen.insert(message.id) {
+            if !self.seen.insert(message) {
                 return;
             }
             self.note(message);
@@ -333,6 +331,19 @@ mod tests {
         deliveries.invented(MessageId::new(3).unwrap());
         deliveries.note(&message(3, 5, 1, "three"));
         assert_eq!(last_messages(&deliveries), [(flow, LastMessage::of(&last))]);
+    }
+
+    #[test]
+    fn the_flows_of_the_latest_messages_are_remembered_and_no_more() {
+        let mut deliveries = deliveries();
+        let last = i64::try_from(MAX_SEEN).unwrap() + 1;
+        for id in 1..=last {
+            deliveries.note(&message(id, 5, 1, "text"));
+            deliveries.note(&message(id, 5, 1, "again"));
+        }
+        let flow = |id| deliveries.flow_of(MessageId::new(id).unwrap()).map(FlowId::get);
+        assert_eq!([1, 2, last].map(flow), [None, Some(5), Some(5)]);
+        assert_eq!(deliveries.seen.order.len(), MAX_SEEN);
     }
 
     #[test]

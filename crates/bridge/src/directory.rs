@@ -61,6 +61,10 @@ impl Directory {
         }
         let (key, of_login) = (login.to_lowercase(), placeholder_user_id(login));
         let known = self.by_login.get(&key);
+        if known == Some(id) && self.by_id.get(&id).as_deref() == Some(login) {
+            // Writing to the tables costs much more than reading.
+            return;
+        }
         if known.is_none_or(|known| known == id || known == of_login) {
             self.by_login.insert(key, id);
         } else if id != of_login {
@@ -70,7 +74,8 @@ impl Directory {
     }
 
     pub(crate) fn learn_flow(&self, flow: FlowId, kind: FlowKind) {
-        if kind != FlowKind::Chat {
+        // Read by `get`, which counts as a use.
+        if kind != FlowKind::Chat && self.shared.get(&flow).is_none() {
             self.shared.insert(flow, ());
         }
     }
