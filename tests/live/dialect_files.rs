@@ -97,6 +97,29 @@ async fn a_dialect_that_is_a_file_alone_talks_with_two_others_on_its_path_and_a_
 }
 
 #[tokio::test]
+async fn a_text_that_a_file_ignores_is_dropped_where_the_first_frame_decides_too() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let text = std::fs::read_to_string(format!("{EXAMPLES}/parley.toml"))
+        .expect("the example can be read")
+        .replacen("credentials =", "ignore = [\".\"]\ncredentials =", 1);
+    std::fs::write(folder.path().join("parley.toml"), text).expect("the folder can be written");
+    let folder = folder.path().to_str().expect("the path is text");
+    let gateway = Gateway::with(&[("DIALECTS__FOLDER", folder)]).await;
+    for (path, name) in [("/parley", "ann"), ("/ws", "bob")] {
+        let mut peer = gateway.websocket(path).await;
+        peer.send_text(".").await;
+        peer.send_text(".").await;
+        let join = json!({"do": "join", "no": 1, "person": name, "password": PASSWORD});
+        assert_eq!(peer.request(&join).await["ok"], true, "{path}");
+        peer.send_text(".").await;
+        assert_eq!(peer.request(&json!({"do": "rooms", "no": 2})).await["ok"], true, "{path}");
+    }
+    let mut other = gateway.websocket("/ws").await;
+    other.send_text("..").await;
+    assert_eq!(other.receive().await["error"], "unrecognised dialect");
+}
+
+#[tokio::test]
 async fn the_example_passes_its_check_and_a_spoiled_copy_does_not() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let example = format!("{EXAMPLES}/parley.toml");

@@ -5,7 +5,6 @@ use super::end::{CLOSE_TIMEOUT, End, Eviction, close_evicted, close_socket};
 use super::inbound::Inbound;
 use super::session::ConnectionSession;
 use crate::hub::Subscriber;
-use crate::options::Keepalive;
 use crate::pinned::{pinned_dialect, pinned_revision};
 use crate::places::Client;
 use crate::recording::RecordedTransport;
@@ -61,7 +60,7 @@ async fn negotiate<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let bytes = request_head::size(&request.uri, &request.headers);
     let of_head = socket.get_ref().account().reserve(bytes);
     let first = match &of_head {
-        Ok(_) => first_frame(&mut socket, &subscriber, &client, &state.keepalive).await,
+        Ok(_) => first_frame(&mut socket, &subscriber, &client, &state).await,
         Err(_) => Err(End::Evicted(Eviction::Memory)),
     };
     let first = match first {
@@ -133,13 +132,14 @@ async fn reject<S: AsyncRead + AsyncWrite + Unpin + Send>(
     }
 }
 
-/// The first data frame, within its bounds.
+/// The first data frame that a dialect does not ignore, within its bounds.
 async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
     socket: &mut WebSocketStream<Inbound<S>>,
     subscriber: &Subscriber,
     client: &Client,
-    keepalive: &Keepalive,
+    state: &ServerState,
 ) -> Result<Frame, End> {
+    let keepalive = &state.keepalive;
     let deadline = sleep_until(client.proof_deadline);
     tokio::pin!(deadline);
     // Pings keep a proxy from ending a silent connection; a client need not answer them yet.
@@ -170,7 +170,9 @@ async fn first_frame<S: AsyncRead + AsyncWrite + Unpin + Send>(
             Some(Message::Binary(bytes)) => Frame::Binary(bytes),
             Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
         };
-        return Ok(frame);
+        if !state.routes().ignores(&frame) {
+            return Ok(frame);
+        }
     }
 }
 
