@@ -32,6 +32,8 @@ mod drafts;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod dual_running;
+#[cfg(test)]
 mod external_ids;
 #[cfg(test)]
 mod field_clients;

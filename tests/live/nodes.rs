@@ -21,7 +21,7 @@ impl Nodes {
     }
 
     /// Nodes with more options.
-    async fn with(options: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with(options: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let url = format!("sqlite://{}", folder.path().join("shared.sqlite").display());
         let options = [&shared(&url), options].concat();

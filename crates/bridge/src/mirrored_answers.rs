@@ -133,11 +133,16 @@ fn comparable(mut answer: Answer) -> Value {
     value
 }
 
-/// Removes times, the keys of photos, and names that only repeat a login.
+/// The fields of which a wire that does not tell them says false.
+const UNTOLD: [&str; 2] = ["created", "repeated"];
+
+/// Removes times, the keys of photos, names that only repeat a login, and what not every wire
+/// tells.
 fn clean(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|key, _| !key.ends_with("_at") && key != "until" && key != "photo");
+            let is_noise = |key: &str| key.ends_with("_at") || ["until", "photo"].contains(&key);
+            fields.retain(|key, _| !is_noise(key) && !UNTOLD.contains(&key.as_str()));
             let login = fields.get("login").cloned();
             for name in ["username", "name"] {
                 if login.is_some() && fields.get(name) == login.as_ref() {

@@ -8,8 +8,8 @@ use tolmach_domain::{
 /// The pairs of ids that are remembered.
 const MAX_PAIRS: u64 = 100_000;
 
-/// The ids of the mirrored server, and those of the upstream for the same objects, as answers to the
-/// same requests tell them. Each world numbers its objects for itself.
+/// The ids of the mirrored server, and those of the upstream for the same objects, as answers to
+/// the same requests tell them. Each world numbers its objects for itself.
 pub(crate) struct IdPairs(Cache<ObjectId, ObjectId>);
 
 impl IdPairs {

@@ -1,7 +1,7 @@
 //! The server of one client, where the engine is not the only one.
 //!
-//! It is chosen by the login that a request names or a token proves, once the request is decoded and
-//! before it is carried out: nothing has to be kept of frames.
+//! It is chosen by the login that a request names or a token proves, once the request is decoded
+//! and before it is carried out: nothing has to be kept of frames.
 
 use crate::dual::{DualRunning, HERE, Listed, NamedUpstream};
 use crate::hub::Subscriber;
@@ -121,8 +121,8 @@ impl ClientRoute {
         }
     }
 
-    /// The upstreams that may know the token of a request, if the engine does not: those that routes
-    /// lead to, while the server of the client is not known.
+    /// The upstreams that may know the token of a request, if the engine does not: those that
+    /// routes lead to, while the server of the client is not known.
     pub(crate) fn others(&self, dual: &DualRunning, request: &Request) -> Vec<Arc<NamedUpstream>> {
         let is_known = self.user.is_some() || self.upstream.is_some();
         if is_known || token_of(&request.credentials).is_none() {
@@ -155,7 +155,7 @@ impl ClientRoute {
             let server = dual.server_of(&rules, &client)?;
             let mirror = rules.mirror_of(&client).filter(|_| server.is_none());
             if is_proven && !self.is_at(server.as_ref()) {
-                // What the connection receives as the user before would have to end first.
+                // The events of the user before would have to end first.
                 self.must_end = true;
                 return Err(Fault::Unavailable);
             }

@@ -135,9 +135,9 @@ pub(crate) async fn submit(
     }
 }
 
-/// Has an upstream carry out a request whose credentials were looked at. It is on its way when this
-/// returns. `user_here` is the user of this world who has the login of the upstream's: the number of
-/// the upstream's user may be another user's here.
+/// Has an upstream carry out a request whose credentials were looked at. It is on its way when
+/// this returns. `user_here` is the user of this world with the login of the upstream's user, whose
+/// number may be another user's here.
 pub(crate) fn submit_upstream(
     state: &ServerState,
     upstream: &mut UpstreamSide,

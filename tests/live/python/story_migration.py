@@ -17,6 +17,8 @@ from _story import TIMEOUT, check, enter, receive, rest, send, step
 BINARY, PROJECT = os.environ["TOLMACH_BIN"], os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 OLD, NEW = "sndmsg/uchat", "bearer"
 PASSWORDS = {"ann": "apple pie", "bob": "blueberry"}
+# A user of the old server only.
+EVE = "eve"
 # The room of Ann and Bob, and its messages, in the old server's database.
 ROOM, MESSAGES = 4, ["hello bob", "hello ann", "how are you?"]
 
@@ -74,20 +76,20 @@ class Bearer:
         return receive(self.room)["text"]
 
 
-def tolmach(*arguments, code=0, data=None):
-    """What a command prints; fails if it ends with another code."""
-    folder = ["--data", data] if data else []
-    done = subprocess.run([BINARY, *arguments, *folder], capture_output=True, text=True, timeout=TIMEOUT * 4)
+def tolmach(*arguments, code=0, data=None, more=None):
+    """What a command prints, with more options; fails if it ends with another code."""
+    folder, options = ["--data", data] if data else [], os.environ | (more or {})
+    done = subprocess.run([BINARY, *arguments, *folder], env=options, capture_output=True, text=True, timeout=TIMEOUT * 4)
     assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 @contextlib.contextmanager
-def process(arguments, wanted):
-    """A command that runs beside the story; gives an address of its ready line. Ends by SIGTERM."""
+def process(arguments, wanted, more=None):
+    """A command that runs beside the story, with more options; gives an address of its ready line. Ends by SIGTERM."""
     options = {"TOLMACH__HTTP__LISTEN": "127.0.0.1:0", "TOLMACH__TCP__SNDMSG__LISTEN": "127.0.0.1:0", "TOLMACH__AUTH__BCRYPT_COST": "4"}
     bare = {name: value for name, value in os.environ.items() if not name.startswith("TOLMACH")}
-    started = subprocess.Popen([BINARY, *arguments], env=bare | options, stdout=subprocess.PIPE, text=True)
+    started = subprocess.Popen([BINARY, *arguments], env=bare | options | (more or {}), stdout=subprocess.PIPE, text=True)
     try:
         ready = started.stdout.readline()
         words = dict(word.split("=", 1) for word in ready.split() if "=" in word)
@@ -155,6 +157,38 @@ def bring_along(url):
     assert "dry run" in dry, dry
     tolmach("import", "--from", "uchat", url)
     step("4 users, rooms and messages")
+
+
+def run_both(folder):
+    """The new gateway stands before the old server, and a canary is taken back. Eve is known to the old server only, so that her login tells who serves it."""
+    old, trial = (os.path.join(folder, name) for name in ["old", "trial"])
+    with process(["serve", "--data", old], "sndmsg-tcp") as server, contextlib.ExitStack() as stack:
+        eve = Uchat(stack, server)
+        eve.send(**{"type": 1, "login": EVE, "pass": EVE})
+        check("Eve's registration", eve.receive()["status"], 0)
+        more = {"TOLMACH__BRIDGE__OLD__URL": f"tcp://{server}", "TOLMACH__BRIDGE__OLD__DIALECT": OLD}
+        with process(["serve", "--data", trial], "sndmsg-tcp", more) as gateway:
+
+            def is_old():
+                with contextlib.ExitStack() as attempt:
+                    client = Uchat(attempt, gateway)
+                    client.send(**{"type": 0, "login": EVE, "pass": EVE})
+                    return client.receive()["status"] == 0
+
+            def route(*arguments):
+                tolmach("route", *arguments, data=trial, more=more)
+
+            assert not is_old()
+            route("all", "--to", "old")
+            eventually("the old server", is_old)
+            route("canary", "--share", "100", "--to", "here")
+            eventually("the new server", lambda: not is_old())
+            step("4 a canary")
+            route("rollback")
+            eventually("the old server again", is_old)
+            with contextlib.ExitStack() as attempt:
+                check("Ann's login, at the old server", Uchat(attempt, gateway).log_in("ann"), 0)
+            step("4 a way back")
 
 
 def switch():
@@ -225,6 +259,7 @@ def main():
         url = database(folder)
         look_ahead()
         capture_and_compare(folder, url)
+        run_both(folder)
         bring_along(url)
         switch()
         watch()

@@ -97,8 +97,8 @@ pub struct RuleSubject {
     pub share: Option<Share>,
 }
 
-/// The way in which clients are served: a state in the life cycle of their dialect or revision, or a
-/// server.
+/// The way in which clients are served: a state in the life cycle of their dialect or revision, or
+/// a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleEffect {
     /// As if there were no rule: an exception from a more general one.

@@ -429,8 +429,8 @@ impl ConnectionSession {
         (refused || self.is_refused).then(|| Close::new(code, "this version is not served now"))
     }
 
-    /// True if a serving rule has refused a request, or if another server serves the client now: its
-    /// response is the last one.
+    /// True if a serving rule has refused a request, or if another server serves the client now:
+    /// its response is the last one.
     pub(super) fn is_refused(&self) -> bool {
         self.is_refused || self.has_moved()
     }
