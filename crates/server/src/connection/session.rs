@@ -421,6 +421,7 @@ impl ConnectionSession {
         let owner = self.identity.owner();
         // Rules about users and shares wait for the login.
         let user = owner.map_or(RuledUser::Pending, |it| RuledUser::Known(it.identity.user));
+        let user = self.route.as_ref().map_or(user, |route| route.ruled_user(user));
         let refused = self.lifecycle.refusal(&self.state, &self.requester, user).is_some();
         let code = self.dialect().manifest().close_codes.going_away;
         if self.has_moved() {
