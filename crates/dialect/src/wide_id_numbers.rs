@@ -11,9 +11,9 @@ const MAX_NUMBERS: usize = 1 << 18;
 /// Numbers in the place of wide ids, where no namespace of external ids gives them one: on the
 /// client's side of a wire, and for tools that read captured frames.
 ///
-/// A number is a hash of its id, from 2^52 on, so that it is the same after a restart. Sessions that
-/// share a value of this type can also write the ids of numbers that any of them has read. The last
-/// 2^17 numbers that were read or written are remembered, and at most twice as many.
+/// A number is a hash of its id, from 2^52 on, and so the same after a restart. Sessions that share
+/// a value of this type can also write the ids of numbers that any of them has read. The last
+/// 131,072 numbers that were used are remembered, and at most twice as many.
 #[derive(Debug)]
 pub struct WideIdNumbers {
     /// Half of the numbers that are remembered.

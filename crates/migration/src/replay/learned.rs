@@ -27,14 +27,20 @@ pub struct Learned {
 
 impl Default for Learned {
     fn default() -> Self {
-        Self::new(HashMap::new())
+        Self::new(HashMap::new(), Vec::new())
     }
 }
 
 impl Learned {
-    /// Nothing is known but these passwords by login.
-    pub fn new(passwords: HashMap<String, String>) -> Self {
-        Self { max: MAX_VALUES, values: HashMap::new(), ages: VecDeque::new(), passwords }
+    /// Nothing is known but these passwords by login, and tokens by the captured ones: those that
+    /// another server gives out.
+    pub fn new(passwords: HashMap<String, String>, tokens: Vec<(String, String)>) -> Self {
+        let (values, ages) = (HashMap::new(), VecDeque::new());
+        let mut learned = Self { max: MAX_VALUES, values, ages, passwords };
+        for (captured, token) in tokens {
+            learned.insert(FieldRole::Token, &captured, &token);
+        }
+        learned
     }
 
     /// The number of values that are known.
@@ -294,7 +300,8 @@ mod tests {
 
     fn learned() -> Learned {
         let passwords = [("ann".to_owned(), "correct horse".to_owned())];
-        let mut learned = Learned::new(passwords.into());
+        let tokens = vec![("given-token".to_owned(), "t0ken".to_owned())];
+        let mut learned = Learned::new(passwords.into(), tokens);
         for (captured, target) in [
             (r#"{"user":5,"token":"captured-token"}"#, r#"{"user":71,"token":"new \"token\""}"#),
             (
@@ -320,6 +327,7 @@ mod tests {
             (r#"{'room': 5, 'since': 1.5}"#, r#"{'room': 8, 'since': 2.5}"#),
             (r#"{"user":6,"room":0}"#, r#"{"user":6,"room":0}"#),
             (r#"{"any":["captured-token"]}"#, r#"{"any":["new \"token\""]}"#),
+            (r#"{"token":"given-token"}"#, r#"{"token":"t0ken"}"#),
             (r#"{"login":"ann","password":"x"}"#, r#"{"login":"ann","password":"correct horse"}"#),
             (r#"{"login":"bob","password":"x"}"#, r#"{"login":"bob","password":"x"}"#),
             ("TEST", "TEST"),

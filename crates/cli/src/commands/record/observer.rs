@@ -4,6 +4,7 @@ use super::dialects::{Recognised, RecordedDialects};
 use http::request::Parts;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tolmach_capture::{ConnectionLog, GapReason, Opening, RecordingHandle, Transport};
 use tolmach_client::tap::{TapEvent, TapObserver};
 use tolmach_dialect::{ClientSession, Frame, Handshake, Incoming, Request, Sender, ServerSession};
@@ -12,12 +13,21 @@ use tolmach_domain::{ConnectionId, Timestamp};
 /// The most bytes of a connection that wait until its dialect is known.
 const HELD_BYTES: usize = 256 << 10;
 
+/// The numbers of frames that all connections had.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) frames: AtomicU64,
+    /// Those that the capture has not; where their number is not known, one for each gap.
+    pub(super) missing: AtomicU64,
+}
+
 /// Records the connections that one TCP connection carries: an HTTP connection, and the WebSocket
 /// that it may become.
 pub(super) struct Observer {
     handle: RecordingHandle,
     dialects: Arc<RecordedDialects>,
     address: IpAddr,
+    counts: Arc<Counts>,
     live: Option<Live>,
     /// True for a connection that began when the queue was full.
     is_left_out: bool,
@@ -44,8 +54,9 @@ impl Observer {
         handle: RecordingHandle,
         dialects: Arc<RecordedDialects>,
         address: IpAddr,
+        counts: Arc<Counts>,
     ) -> Self {
-        Self { handle, dialects, address, live: None, is_left_out: false }
+        Self { handle, dialects, address, counts, live: None, is_left_out: false }
     }
 
     /// Begins a connection. It is held until its dialect is known.
@@ -86,10 +97,16 @@ impl Observer {
                 }
             }
         }
-        let Some(live) = &mut self.live else { return };
+        self.counts.frames.fetch_add(1, Relaxed);
+        let Some(live) = &mut self.live else {
+            self.counts.missing.fetch_add(1, Relaxed);
+            return;
+        };
         live.recognise(&self.dialects, from, &frame);
         let name = live.name(from, &frame);
-        live.log.frame(from, frame, name);
+        if !live.log.frame(from, frame, name) {
+            self.counts.missing.fetch_add(1, Relaxed);
+        }
     }
 }
 
@@ -104,6 +121,8 @@ impl TapObserver for Observer {
             }
             TapEvent::Frame(from, frame) => self.frame(from, frame),
             TapEvent::Gap(frames, reason) => {
+                self.counts.frames.fetch_add(frames, Relaxed);
+                self.counts.missing.fetch_add(frames.max(1), Relaxed);
                 if self.live.is_none() && !self.is_left_out {
                     self.open(Transport::Tcp, None, self.dialects.given());
                 }
@@ -198,6 +217,9 @@ impl Sessions {
     ) -> Option<Self> {
         let mut handshake =
             Handshake::new(ConnectionId(0)).local(true).revision(recognised.revision);
+        // Its own: frames of connections are only named here.
+        let numbers = Arc::default();
+        handshake = handshake.wide_id_numbers(&numbers);
         if let Some(request) = request {
             handshake = handshake.request(request);
         }

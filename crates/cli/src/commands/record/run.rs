@@ -1,7 +1,7 @@
 //! The proxy.
 
 use super::dialects::RecordedDialects;
-use super::observer::Observer;
+use super::observer::{Counts, Observer};
 use crate::arguments::{ListenArguments, Location};
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::logging;
@@ -9,6 +9,7 @@ use crate::record_arguments::RecordArguments;
 use crate::signals::shutdown_on_signal;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::TcpListener;
 use tolmach_adapters::OsEntropy;
 use tolmach_capture::{Recorder, Recording, RecordingOptions, Replacer, Target};
@@ -52,8 +53,11 @@ pub(crate) async fn run(
     };
     writeln!(std::io::stdout(), "ready {name}={address}").map_err(RuntimeError::Output)?;
     let handle = recording.handle();
+    let counts = Arc::new(Counts::default());
+    let of_connections = counts.clone();
     let observe = move |client: std::net::SocketAddr| {
-        let observer = Observer::new(handle.clone(), dialects.clone(), client.ip());
+        let counts = of_connections.clone();
+        let observer = Observer::new(handle.clone(), dialects.clone(), client.ip(), counts);
         Box::new(observer) as Box<dyn TapObserver>
     };
     let failed = |error: std::io::Error| {
@@ -64,6 +68,10 @@ pub(crate) async fn run(
     relay.run(shutdown.cancelled(), observe, failed).await;
     // Writes what waits.
     drop(recording);
-    tracing::info!(capture = %output.display(), "stopped");
+    let [frames, missing] = [&counts.frames, &counts.missing].map(|count| count.load(Relaxed));
+    if missing > 0 {
+        tracing::warn!(missing, "the capture has gaps: its lines `gap` name the reasons");
+    }
+    tracing::info!(capture = %output.display(), frames, "stopped");
     Ok(String::new())
 }

@@ -3,6 +3,7 @@
 use crate::commands::replay::recording::Recording;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::replay_arguments::Speed;
+use http::StatusCode;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::BufRead;
@@ -43,17 +44,27 @@ pub(crate) struct Summary {
     missing: u64,
     /// Frames of clients whose connection had ended.
     unsent: u64,
+    /// WebSockets that the server rejected, and the status of the first rejection.
+    rejected: u64,
+    rejection: Option<StatusCode>,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connections, sent, received, missing, unsent } = self;
+        let Self { connections, sent, received, missing, unsent, rejected, rejection } = self;
         write!(
             formatter,
             "{connections} connections, {sent} frames sent, {received} received; {missing} \
              captured frames had no counterpart in time, {unsent} frames were not sent because the \
              server had closed"
-        )
+        )?;
+        match rejection {
+            Some(status) => write!(
+                formatter,
+                "; the server rejected {rejected} WebSockets, the first one with {status}"
+            ),
+            None => Ok(()),
+        }
     }
 }
 
@@ -302,6 +313,10 @@ impl<'m> Player<'m> {
                 match self.target.websocket(number, head).await.map_err(lost)? {
                     Ok(link) => played.link = Some(link),
                     Err(rejection) => {
+                        if let Frame::Response(response) = &rejection {
+                            self.summary.rejected += 1;
+                            self.summary.rejection.get_or_insert(response.status());
+                        }
                         let frame = self.received(number, &rejection)?;
                         played.playback.arrive(frame, &mut self.learned);
                         let close = Close {

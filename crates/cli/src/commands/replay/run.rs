@@ -3,14 +3,13 @@
 use crate::arguments::Location;
 use crate::commands::diff;
 use crate::commands::operator::load_config;
-use crate::commands::replay::credentials;
+use crate::commands::replay::credentials::{self, Credentials};
 use crate::commands::replay::player::{Player, Way};
 use crate::commands::replay::recording::Recording;
 use crate::commands::replay::target::target;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::named_dialects::NamedDialects;
 use crate::replay_arguments::ReplayArguments;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use tolmach_migration::replay::Learned;
 
@@ -24,9 +23,9 @@ pub(crate) async fn run(
     let meanings = diff::meanings(&named)?;
     let dialect = diff::dialect(&named, arguments.dialect.as_deref())?;
     let (endpoint, trust) = target(&arguments.to, arguments.ca.as_deref())?;
-    let passwords = match &arguments.credentials {
+    let credentials = match &arguments.credentials {
         Some(path) => credentials::read(path)?,
-        None => HashMap::new(),
+        None => Credentials::default(),
     };
     let capture = diff::capture(&arguments.capture)?;
     // Removed with everything in it when the command ends.
@@ -42,7 +41,7 @@ pub(crate) async fn run(
         dialect: dialect.clone(),
     };
     let recording = Recording::create(&output)?;
-    let learned = Learned::new(passwords);
+    let learned = Learned::new(credentials.passwords, credentials.tokens);
     let mut player = Player::new(endpoint, trust, way, &meanings, learned, recording);
     let summary = player.play(capture).await?;
     player.finish()?;

@@ -55,7 +55,10 @@ pub(crate) fn missing(
         tally.add(step, lost);
     }
     let target = losses(&**target);
-    let has = |operation: &str| target.as_ref().is_some_and(|losses| !losses.loses(operation));
+    let has_own = |operation: &str| target.as_ref().is_some_and(|losses| !losses.loses(operation));
+    let has = |operation: &str| {
+        has_own(operation) || words::other_ways(operation).iter().any(|other| has_own(other))
+    };
     let missing = |(key, tally): ((bool, &'static str), Tally)| tally.missing(key, has(key.1));
     Ok(tallies.into_iter().filter_map(missing).collect())
 }
@@ -105,7 +108,7 @@ impl Tally {
         if is_lost {
             self.lost += 1;
             if step.fault.is_none() {
-                self.forms.insert(form(&step.title).to_owned());
+                self.forms.insert(words::form(form(&step.title)).to_owned());
             }
         }
     }

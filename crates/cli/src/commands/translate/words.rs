@@ -35,6 +35,24 @@ pub(super) fn command(name: &str) -> Option<&'static str> {
     })
 }
 
+/// The commands by which a client has the same in another way: a bridge makes them too.
+pub(super) fn other_ways(command: &str) -> &'static [&'static str] {
+    match command {
+        "history" => &["get_changes"],
+        "get_changes" => &["history"],
+        "get_flow" => &["list_flows"],
+        _ => &[],
+    }
+}
+
+/// A form of a command, as the title of a story names it.
+pub(super) fn form(title: &str) -> &str {
+    match title {
+        "everything" => "files, an emoji and a reply in one message",
+        title => title,
+    }
+}
+
 /// The news that an event tells. The phrase completes "a user is told when …".
 pub(super) fn event(name: &str) -> Option<&'static str> {
     Some(match name {
