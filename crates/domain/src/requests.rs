@@ -112,7 +112,8 @@ pub enum PhotoOf {
 /// A group or channel to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFlow {
-    /// [`FlowKind::Group`] or [`FlowKind::Channel`].
+    /// The kind. [`FlowKind::Chat`] is the chat with the one member beside the caller, as
+    /// [`crate::Command::OpenChat`] opens it: only the members count.
     pub kind: FlowKind,
     /// Its title.
     pub title: String,

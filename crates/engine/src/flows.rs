@@ -38,7 +38,7 @@ impl Engine {
         let fingerprint = fingerprint(&flow);
         let tolmach_domain::NewFlow { kind, title, info, members, photo, key } = flow;
         if kind == FlowKind::Chat {
-            return Err(Fault::WrongKind);
+            return self.create_chat(caller, members).await;
         }
         check_name("name", &title, NAME_LIMIT)?;
         check_text("description", &info, INFO_LIMIT)?;
@@ -70,6 +70,21 @@ impl Engine {
         }
         let flow = creation.map_err(store_fault)?.into_flow();
         Ok(Answer::FlowCreated { flow: flow.id, title: flow.title })
+    }
+
+    /// The chat of the caller and the one other user among its members. A chat has no title.
+    async fn create_chat(&self, caller: &Caller, members: Vec<UserId>) -> Result<Answer, Fault> {
+        let mut others: BTreeSet<UserId> = members.into_iter().collect();
+        others.remove(&caller.user.id);
+        let (Some(other), true) = (others.pop_first(), others.is_empty()) else {
+            return Err(Fault::invalid("users", "a chat has one other user"));
+        };
+        match self.open_chat(caller, UserRef::Id(other)).await? {
+            Answer::ChatOpened { flow, .. } => {
+                Ok(Answer::FlowCreated { flow, title: String::new() })
+            }
+            answer => Ok(answer),
+        }
     }
 
     pub(crate) async fn delete_flow(

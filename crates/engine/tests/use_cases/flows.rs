@@ -121,6 +121,36 @@ async fn only_the_owner_writes_in_a_channel() {
     assert_eq!(fixture.texts(&reader, flow).await, ["news"]);
 }
 
+/// MoreliaTalk's clients have no other request for it.
+#[tokio::test]
+async fn a_flow_of_the_kind_chat_is_the_chat_of_two() {
+    let fixture = Fixture::new();
+    let (alice_id, alice) = fixture.user("alice").await;
+    let (bob_id, bob) = fixture.user("bob").await;
+    let (clara_id, _) = fixture.user("clara").await;
+    let chat = |members: &[UserId]| {
+        Command::CreateFlow(Box::new(NewFlow {
+            kind: FlowKind::Chat,
+            title: "pair".into(),
+            info: String::new(),
+            members: members.to_vec(),
+            photo: None,
+            key: None,
+        }))
+    };
+    let created = fixture.execute(&alice, chat(&[alice_id, bob_id])).await;
+    let Ok(Answer::FlowCreated { flow, title }) = &created else { panic!("{created:?}") };
+    assert_eq!(title, "");
+    assert!(fixture.send(&bob, *flow, "hello").await.is_ok());
+    assert_eq!(fixture.execute(&bob, chat(&[alice_id])).await, created);
+    for members in [&[][..], &[alice_id], &[bob_id, clara_id]] {
+        let refused = fixture.execute(&alice, chat(members)).await;
+        assert!(matches!(&refused, Err(Fault::Invalid { field: "users", .. })), "{refused:?}");
+    }
+    let nobody = UserId::new(999).unwrap();
+    assert_eq!(fixture.execute(&alice, chat(&[nobody])).await, Err(Fault::NoSuchUser));
+}
+
 #[tokio::test]
 async fn typing_is_published_but_not_stored() {
     let fixture = Fixture::new();
