@@ -13,6 +13,8 @@ pub(super) type Named = (Path, Value<'static>);
 
 /// The depth of JSON that is read.
 const MAX_DEPTH: usize = 64;
+/// The most frames of a capture that are looked at: they are compared with each other.
+const MAX_FRAMES: usize = 1_000;
 /// The longest name of a request, in bytes.
 const MAX_NAME: usize = 40;
 
@@ -94,11 +96,17 @@ pub(super) struct Conversation {
     pub(super) ignored: Vec<String>,
     /// The number of frames of the client without a name.
     pub(super) unnamed: usize,
+    /// The number of frames that were not looked at.
+    pub(super) left_out: usize,
 }
 
 impl Conversation {
     /// Sorts the frames of a capture.
     pub(super) fn of(frames: &[CapturedFrame]) -> Result<Self, DraftError> {
+        let (frames, left_out) = match frames.split_at_checked(MAX_FRAMES) {
+            Some((frames, rest)) => (frames, rest.len()),
+            None => (frames, 0),
+        };
         let (syntax_name, syntax) = syntax_of(frames)?;
         let mut ignored: Vec<String> = Vec::new();
         let mut read: Vec<(bool, ReadFrame)> = Vec::new();
@@ -145,6 +153,7 @@ impl Conversation {
             events: Vec::new(),
             ignored,
             unnamed: 0,
+            left_out,
         };
         sorted.sort(read);
         sorted.outcome = sorted.outcome_paths();

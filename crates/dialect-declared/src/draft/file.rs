@@ -186,6 +186,12 @@ impl Wire {
                 conversation.unnamed
             ));
         }
+        if conversation.left_out > 0 {
+            text.push_str(&format!(
+                "# The capture has {} more frames: draft from a part that has all kinds of them.\n",
+                conversation.left_out
+            ));
+        }
         let opens = self.envelope();
         text.push_str(&format!(
             "# {DECIDE}: keys that no other dialect has tell it apart on shared paths, such as\n\
@@ -1012,6 +1018,16 @@ mod tests {
         assert!(text.contains("request = '{\"type\": <name>}'"), "{text}");
         assert!(text.contains("1 more frames have no name"), "{text}");
         assert!(text.contains("columns = [\"ok\"]"), "{text}");
+    }
+
+    #[test]
+    fn a_long_capture_is_looked_at_up_to_a_bound_and_says_so() {
+        let line = |number: usize| format!("> {{\"do\":\"wave\",\"no\":{number}}}\n");
+        let capture = |frames: usize| (0..frames).map(line).collect::<String>();
+        let just = draft("own", &capture(1_000)).unwrap();
+        assert!(just.contains("from 1000 frames of a client") && !just.contains("more frames"));
+        let over = draft("own", &capture(1_001)).unwrap();
+        assert!(over.contains("# The capture has 1 more frames"), "{over}");
     }
 
     #[test]

@@ -95,10 +95,9 @@ fn a_chat_that_is_created_has_the_name_of_the_other_member() {
             session(&desk(), viewer).deliver(&created(kind, title), &RenderContext::EMPTY);
         let Delivery::Private(frames) = delivered else { panic!("it differs: {delivered:?}") };
         let all = format!(r#""{}","{}""#, ANN.login, BOB.login);
-        let expected = format!(
-            r#"{{"ev":"made","room":7,"name":"{name}","login":"{name}","with":[{}],"all":[{all}]}}"#,
-            others.id,
-        );
+        let with = others.id;
+        let fields = format!(r#""name":"{name}","login":"{name}","with":[{with}],"all":[{all}]"#);
+        let expected = format!(r#"{{"ev":"made","room":7,{fields}}}"#);
         assert_eq!(frames, [Frame::text(expected)]);
     }
 }
