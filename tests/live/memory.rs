@@ -180,7 +180,8 @@ async fn large_handshakes_on_shared_paths_take_no_more_than_the_share_of_their_a
             let value = "x".repeat(HEADER).parse().expect("it is a value");
             request.headers_mut().insert("x-large", value);
             let opened = within("a handshake", client_async(request, stream)).await;
-            peers.push(opened.expect("it is accepted"));
+            // One for which there is no room is answered 503.
+            peers.extend(opened.ok());
         }
         let expected = (SHARE - HEADER) as f64..=SHARE as f64;
         eventually("the costliest go, and the others stay", async || {

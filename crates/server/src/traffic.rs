@@ -34,6 +34,9 @@ const FRAMES: NonZeroU32 = NonZeroU32::new(16).expect("it is not 0");
 const MIN_REQUEST_WAIT: Duration = Duration::from_millis(1);
 const MAX_REQUEST_WAIT: Duration = Duration::from_millis(250);
 
+/// The peers whose refused bytes are read at a time, so that they find the reason of the refusal.
+const MAX_DISCARDS: usize = 32;
+
 /// The bytes and frames per second of all users and addresses.
 pub(crate) struct Traffic {
     users: Limiter<UserId>,
@@ -43,9 +46,6 @@ pub(crate) struct Traffic {
     /// The turns at reading what was refused.
     discards: Semaphore,
 }
-
-/// The peers whose refused bytes are read at a time, so that they find the reason of the refusal.
-const MAX_DISCARDS: usize = 32;
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
 
@@ -60,7 +60,7 @@ impl Traffic {
         Arc::new(Self { users, addresses, frames: limiter(frames), discards })
     }
 
-    /// The turns at reading what was refused. Who gets none has its bytes left unread.
+    /// The turns at reading what was refused. A peer that gets none has its bytes left unread.
     pub(crate) fn discards(&self) -> &Semaphore {
         &self.discards
     }
