@@ -11,8 +11,9 @@ pub(crate) const PASSWORD: &str = "a password";
 pub(crate) const LOWEST_COST: u32 = 4;
 /// The secret that the gateway under test verifies access tokens with.
 pub(crate) const SIGNING_SECRET: &str = "a secret that is not one, for benches only";
-/// The lifetime of tokens, in seconds: longer than any run.
-const LIFETIME: i64 = 86_400;
+/// The lifetime of tokens, in seconds: the gateway's default. It would renew shorter ones, by a
+/// durable write, when they are first used.
+const LIFETIME: i64 = 5 * 86_400;
 
 /// A user with an account and an open session.
 #[derive(Debug, Clone)]
