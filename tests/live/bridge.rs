@@ -67,6 +67,20 @@ async fn a_client_learns_at_once_that_the_upstream_cannot_be_reached() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_rejects_websockets_is_told_in_the_log() {
+    let upstream = Gateway::start().await;
+    let url = format!("ws://{}/nowhere", upstream.address);
+    let arguments = ["bridge", "--upstream", &url, "--upstream-dialect", "morelia"];
+    let bridge = Gateway::with_command(&[], arguments).await;
+    let mut client = bridge.websocket("/mode").await;
+    let log_in = json!({"mode": "auth", "timestamp": 1, "username": "ann", "password": PASSWORD});
+    assert_eq!(client.request(&log_in).await["status"], 503);
+    let log = bridge.log();
+    assert!(log.contains("the upstream rejected a WebSocket"), "{log}");
+    assert!(log.contains("/nowhere") && log.contains("404"), "{log}");
+}
+
+#[tokio::test]
 async fn the_bridge_keeps_the_tokens_and_logins_that_the_upstream_has_not() {
     let upstream = Gateway::start().await;
     let bridge = bridge(&upstream, "sndmsg").await;

@@ -1,6 +1,6 @@
 //! Objects that clients know by the ids of another server.
 
-use crate::harness::{Bearer, Gateway, PASSWORD, Peer, message};
+use crate::harness::{Bearer, Gateway, Mode, PASSWORD, Peer, message};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -121,7 +121,8 @@ async fn imported_objects_keep_their_128_bits_on_two_nodes() {
     let pin = "[[dialects.morelia.pin]]\nrevision = \"1.16\"\npath = \"/morelia\"\n";
     let options = [&shared(&store.url)[..], &[("DIALECTS__MORELIA__IDS", "old")]].concat();
     let one = Gateway::with_file(pin, &options).await;
-    let two = Gateway::with_file(pin, &options).await;
+    // There the first frame says the revision.
+    let two = Gateway::with(&options).await;
     let mut ann = Client::log_in(&one, "ann").await;
     let mut bob = Client::log_in(&two, "bob").await;
     let (ann_id, bob_id) = (ANN.to_string(), BOB.to_string());
@@ -165,6 +166,36 @@ async fn imported_objects_keep_their_128_bits_on_two_nodes() {
     ann.caller["uuid"] = json!(bob_id);
     let reply = ann.request("all_flow", json!({})).await;
     assert_eq!(reply["errors"]["code"], 401, "{reply}");
+}
+
+#[tokio::test]
+async fn a_bridge_gives_objects_of_128_bits_numbers_and_knows_them_again() {
+    let store = Store::begin().await;
+    let rows = [
+        (USER, store.ann, ANN),
+        (USER, store.bob, BOB),
+        (FLOW, store.chat, CHAT),
+        (MESSAGE, store.first, FIRST),
+    ];
+    store.add(&rows).await;
+    let options = [&shared(&store.url)[..], &[("DIALECTS__MORELIA__IDS", "old")]].concat();
+    let upstream = Gateway::with(&options).await;
+    for revision in ["morelia/1.16", "morelia/17"] {
+        let url = format!("http://{}", upstream.address);
+        let arguments = ["bridge", "--upstream", &url, "--upstream-dialect", revision];
+        let bridge = Gateway::with_command(&[], arguments).await;
+        let mut ann = Mode::log_in(&bridge, "ann").await;
+        let chats = ann.request("getChats", json!({})).await;
+        let chat = chats["chats"][0]["chat_id"].as_i64().expect("an id of mode is a number");
+        assert!(chat >= 1 << 52, "{chats}");
+        assert_eq!(chats["chats"].as_array().map(Vec::len), Some(1), "{chats}");
+        ann.send(chat, revision).await;
+        // The number is the same for everybody, on every connection.
+        let mut bob = Mode::log_in(&bridge, "bob").await;
+        let history = bob.history(chat).await;
+        assert_eq!(history.first().map(String::as_str), Some("from before"), "{history:?}");
+        assert_eq!(history.last().map(String::as_str), Some(revision), "{history:?}");
+    }
 }
 
 #[tokio::test]

@@ -179,3 +179,39 @@ async fn the_table_says_what_clients_will_miss_in_every_form() {
     let (_, markdown, _) = translate(folder.path(), &with("markdown"), None).await;
     assert!(markdown.contains(&format!("| `delete` | {sentence} |")), "{markdown}");
 }
+
+/// Requests of a client of MoreliaTalk's own server, and its answers.
+#[tokio::test]
+async fn ids_of_128_bits_are_read_and_written_as_they_are() {
+    let capture =
+        include_str!("../../crates/dialect-declared/tests/field/captures/morelia-17.jsonl");
+    let frames: String = lines(capture)
+        .iter()
+        .filter_map(|line| {
+            let side = if line["dir"] == "client" { '>' } else { '<' };
+            Some(format!("{side} {}\n", line["frame"].as_str()?))
+        })
+        .collect();
+    let folder = folder();
+    let arguments = ["morelia/17", "morelia/1.16", "--format", "json"];
+    let (_, output, error) = translate(folder.path(), &arguments, Some(&frames)).await;
+    let lines = lines(&output);
+    let flow = 247_233_951_603_388_217_094_743_614_581_705_379_023_u128;
+    let texts = texts(&lines);
+    let sent = texts.iter().filter(|frame| frame["type"] == "send_message");
+    let sent: Vec<&Value> = sent.collect();
+    let [request, answer, ..] = sent.as_slice() else { panic!("{error}: {output}") };
+    assert_eq!(request["data"]["flow"][0]["uuid"], format!("{flow:032x}"), "{request}");
+    let user = "18416774557987691029473129553893440649";
+    assert_eq!(request["data"]["user"][0]["uuid"], user, "{request}");
+    let message = &answer["data"]["message"][0];
+    assert_eq!(message["uuid"], "264042207709982752279092169408247077510", "{answer}");
+    assert_eq!(message["from_flow"], format!("{flow:032x}"), "{answer}");
+    // An answer that nobody can read is lost as a whole: only those to requests that are none are.
+    let is_frame_lost = |line: &Value| {
+        line["lost"].as_array().into_iter().flatten().any(|loss| loss["part"] == "frame")
+    };
+    for pair in lines.windows(2).filter(|pair| pair[1]["from"] == "server") {
+        assert_eq!(is_frame_lost(&pair[0]), is_frame_lost(&pair[1]), "{pair:?}");
+    }
+}
