@@ -355,8 +355,11 @@ mod tests {
         let messages = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11\x00\x00";
         let opened = |response: &[u8]| {
             let request = b"GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n";
-            let pieces =
-                [(Sender::Client, &request[..]), (Sender::Server, response), (Sender::Server, messages)];
+            let pieces = [
+                (Sender::Client, &request[..]),
+                (Sender::Server, response),
+                (Sender::Server, messages),
+            ];
             events(false, &pieces)
         };
         let agreed = b"HTTP/1.1 101 S\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n";
