@@ -45,6 +45,10 @@ const GROUP_FIELDS: FieldNames = FieldNames(&[
     ("users", "users"),
 ]);
 
+/// The time after which a client may try again what was unavailable: a queue that had no room is
+/// shorter by then.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
+
 /// An answer or event that this wire has no form for.
 pub(crate) fn unsupported(what: &'static str) -> Unsupported {
     Unsupported { dialect: DIALECT, what }
@@ -53,7 +57,12 @@ pub(crate) fn unsupported(what: &'static str) -> Unsupported {
 /// The response that a fault of this operation is answered with.
 pub(crate) fn fault_response(operation: Operation, fault: &Fault) -> Response<Bytes> {
     let mut response = error_response(status(operation, fault), &text(fault));
-    if let Fault::TooMany { retry_after } = fault {
+    let retry_after = match fault {
+        Fault::TooMany { retry_after } => Some(*retry_after),
+        Fault::Unavailable => Some(UNAVAILABLE_FOR),
+        _ => None,
+    };
+    if let Some(retry_after) = retry_after {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
@@ -356,6 +365,17 @@ mod tests {
             let fault = Fault::TooMany { retry_after: Duration::from_millis(millis) };
             let response = fault_response(Operation::Login, &fault);
             assert_eq!(response.headers()[RETRY_AFTER], seconds, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn the_refusals_that_pass_tell_when_to_come_back() {
+        for row in &ROUTES {
+            for fault in all_faults() {
+                let response = fault_response(row.operation, &fault);
+                let passes = matches!(fault, Fault::TooMany { .. } | Fault::Unavailable);
+                assert_eq!(response.headers().contains_key(RETRY_AFTER), passes, "{fault:?}");
+            }
         }
     }
 

@@ -204,7 +204,7 @@ fn responses() -> Map<String, Value> {
         let header = match status {
             401 => Some(("WWW-Authenticate", json!({ "const": "Bearer" }))),
             426 => Some(("Upgrade", json!({ "const": "websocket" }))),
-            429 => Some((
+            429 | 503 => Some((
                 "Retry-After",
                 json!({ "description": "Seconds to wait.", "type": "integer", "minimum": 1 }),
             )),
