@@ -69,6 +69,8 @@ impl Engine {
             flows: join(outcomes.flows, flow_faults),
             messages: join(outcomes.messages, message_faults),
             members: outcomes.members,
+            last_change: outcomes.last_change,
+            committed_at: outcomes.committed_at,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::batch::housekeeping_statements;
 use crate::connect::{Target, Use, migrate};
-use crate::sql::{self, ChangesScope, FlowScope};
+use crate::sql::{self, ChangesScope, FlowScope, ListQuery, ListStatement, RowsStatement};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tolmach_test_servers::{Durability, Postgres};
 
@@ -73,6 +73,8 @@ async fn postgres_has_an_index_for_every_hot_statement() {
             (0 | 1, _) if name.starts_with("ledger of a revision") => "text",
             (0, _) if name.starts_with("ledger of a party") => "text",
             (2.., _) if name.starts_with("new ledger clients") => "text",
+            _ if name.starts_with("rows: ") => "text",
+            _ if name.starts_with("list: ") && number + 1 == count => "text",
             (0, _) if name.contains("external id") => "text",
             (2.., _) if name.starts_with("objects of external") => "bytea",
             (2, _) if name == "highest external id" => "bytea",
@@ -101,7 +103,7 @@ async fn postgres_has_an_index_for_every_hot_statement() {
 
 #[test]
 fn statements_name_each_parameter_once_in_ascending_order() {
-    let statements = [
+    let statements: [&ListStatement; 32] = [
         &sql::INSERT_MESSAGES,
         &sql::PUT_MESSAGE_KEYS,
         &sql::MESSAGE_KEYS,
@@ -123,7 +125,7 @@ fn statements_name_each_parameter_once_in_ascending_order() {
         &sql::FLOWS,
         &sql::USER_SUMMARIES,
         &sql::MESSAGE_PREVIEWS,
-        &sql::ADD_EXTERNAL_IDS,
+        sql::ADD_EXTERNAL_IDS.lists(),
         &sql::OBJECTS_OF_EXTERNAL_IDS,
         &sql::EXTERNAL_IDS_OF_OBJECTS,
         &sql::PHOTOS_OF_USERS,
@@ -226,6 +228,27 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
             [1, 64].map(|length| (format!("{name} {length}"), statement.sql(backend, length))),
         );
     }
+    let queries: [(&str, &'static ListQuery); 10] = [
+        ("existing users", &sql::EXISTING_USERS),
+        ("existing flows", &sql::EXISTING_FLOWS),
+        ("newest versions", &sql::NEWEST_VERSIONS),
+        ("flows of members", &sql::MEMBER_FLOWS),
+        ("users of members", &sql::MEMBER_USERS),
+        ("identities of messages", &sql::MESSAGE_IDENTITIES),
+        ("pairs", &sql::PAIRS),
+        ("authors", &sql::AUTHORS),
+        ("taken identifiers", &sql::TAKEN_IDENTIFIERS),
+        ("objects of external ids", &sql::OBJECTS_OF_MANY_EXTERNAL_IDS),
+    ];
+    statements.extend(queries.map(|(name, query)| (format!("list: {name}"), query.sql(backend))));
+    let changes: [(&str, &'static RowsStatement); 2] = [
+        ("newest versions", &sql::SET_NEWEST_VERSIONS),
+        ("authors acted", &sql::SET_AUTHORS_ACTED),
+    ];
+    statements.extend(changes.map(|(name, change)| match backend {
+        DbBackend::Postgres => (format!("rows: {name}"), change.arrays()),
+        _ => (format!("rows: {name}"), change.lists().sql(backend, 64)),
+    }));
     statements.extend(housekeeping_statements());
     statements
 }

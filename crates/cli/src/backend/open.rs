@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::error::CliError;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tolmach_adapters::{
     Bcrypt, MailOptions, MailSender, OsEntropy, SystemClock, create_private_folder,
 };
@@ -17,6 +18,9 @@ use tolmach_bus::{InProcess, RedisBus};
 use tolmach_engine::ports::{Bus, Store};
 use tolmach_engine::{Engine, Ports};
 use tolmach_store::SqlStore;
+
+/// The time limit of a call of the store in a process that imports, at least.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The engine, and the parts of it that are used directly.
 pub(crate) struct Backend {
@@ -33,9 +37,11 @@ impl Backend {
         Self::open_with(config, data, store_options(config)).await
     }
 
-    /// The same for a process that imports.
+    /// The same for a process that imports, which waits for its turn rather than fails.
     pub(crate) async fn open_for_import(config: &Config, data: &Path) -> Result<Self, CliError> {
-        let options = tolmach_store::Options { is_import: true, ..store_options(config) };
+        let options = store_options(config);
+        let timeout = options.timeout.max(IMPORT_TIMEOUT);
+        let options = tolmach_store::Options { is_import: true, timeout, ..options };
         Self::open_with(config, data, options).await
     }
 

@@ -306,6 +306,11 @@ pub struct ImportOutcomes {
     pub messages: Vec<Imported<MessageId>>,
     /// Of the members.
     pub members: Vec<Imported<()>>,
+    /// The commit time of the last change before. It is the [`Self::committed_at`] of the chunk
+    /// before if nothing else has changed meanwhile.
+    pub last_change: Timestamp,
+    /// The commit time.
+    pub committed_at: Timestamp,
 }
 
 /// The highest ids given out, 0 before the first.

@@ -124,6 +124,7 @@ macro_rules! store_suite {
             an_import_gives_new_numbers_where_its_own_are_taken
             ids_that_are_no_numbers_do_not_hide_messages_with_numbers
             a_refused_record_does_not_affect_the_others
+            an_import_tells_if_others_have_changed_the_world
             an_interrupted_import_has_a_position
             imported_messages_fill_no_gap
             a_cursor_stays_after_the_import

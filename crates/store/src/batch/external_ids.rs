@@ -16,19 +16,15 @@ impl Batch {
         for row in rows {
             row.check()?;
         }
-        let mut added = 0;
-        for chunk in sql::chunks(rows) {
-            let values = chunk.iter().flat_map(|row| {
-                [
-                    namespace.as_str().into(),
-                    kind_number(row.object.kind()).into(),
-                    external_id_bytes(row.external),
-                    row.object.get().into(),
-                ]
-            });
-            let add = &sql::ADD_EXTERNAL_IDS;
-            added += add.execute(&self.transaction, chunk.len(), values.collect()).await?;
-        }
+        let values = rows.iter().map(|row| {
+            [
+                namespace.as_str().into(),
+                kind_number(row.object.kind()).into(),
+                external_id_bytes(row.external),
+                row.object.get().into(),
+            ]
+        });
+        let added = sql::ADD_EXTERNAL_IDS.execute(&self.transaction, values.collect()).await?;
         // A row that is there, or conflicts with another, was not inserted.
         if added != rows.len() as u64 {
             self.check_external_ids(namespace, rows).await?;

@@ -109,6 +109,11 @@ impl Batch {
         Ok(Committed { events: Vec::new(), now: self.now, deleted_flow: false })
     }
 
+    /// The newest commit time given out.
+    pub(super) fn commit_time(&self) -> Timestamp {
+        self.commit_time
+    }
+
     /// A commit time that no other change has.
     pub(super) fn next_commit_time(&mut self, now: Timestamp) -> Timestamp {
         self.now = self.now.max(now);

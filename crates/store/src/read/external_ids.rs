@@ -36,6 +36,26 @@ pub(crate) async fn objects_of_external_ids<C: ConnectionTrait>(
     Ok(rows)
 }
 
+/// The same for any number of external ids of a kind, each with its object.
+pub(crate) async fn objects_of_many_external_ids<C: ConnectionTrait>(
+    database: &C,
+    namespace: &IdNamespace,
+    kind: ObjectKind,
+    ids: &[ExternalId],
+) -> Result<Vec<(ExternalId, i64)>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of_kind = || vec![Value::from(namespace.as_str()), kind_number(kind).into()];
+    // Messages that kept their numbers have no rows.
+    if sql::row(database, sql::HIGHEST_EXTERNAL_OBJECT, of_kind()).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Value> = ids.iter().copied().map(external_id_bytes).collect();
+    let rows = sql::OBJECTS_OF_MANY_EXTERNAL_IDS.rows(database, of_kind(), &ids).await?;
+    rows.iter().map(|row| Ok((external_id(row)?, get(row, "object_id")?))).collect()
+}
+
 /// The rows of these objects, those that exist.
 pub(crate) async fn external_ids_of_objects<C: ConnectionTrait>(
     database: &C,

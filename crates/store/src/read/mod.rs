@@ -24,7 +24,7 @@ pub(crate) use blocks::{blocked_users, count_other_blocks, is_blocked_by, is_blo
 pub(crate) use event_log::changes_after;
 pub(crate) use external_ids::{
     external_id_bounds, external_id_bytes, external_ids_of_objects, kind_number,
-    objects_of_external_ids,
+    objects_of_external_ids, objects_of_many_external_ids,
 };
 pub(crate) use flows::{
     acquaintances, flow, flow_and_membership, flow_versions, has_business_member, is_member,

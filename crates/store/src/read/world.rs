@@ -103,17 +103,12 @@ pub(crate) async fn stored_contents<C: ConnectionTrait>(
     database: &C,
     ids: &[MessageId],
 ) -> Result<Vec<StoredContent>, StoreError> {
-    let mut found = Vec::with_capacity(ids.len());
     let mut ids: Vec<i64> = ids.iter().map(|id| id.get()).collect();
     ids.sort_unstable();
     ids.dedup();
-    for list in sql::padded_lists(&ids) {
-        let values = list.iter().copied().map(Value::from).collect();
-        for row in sql::MESSAGE_CONTENTS.rows(database, list.len(), values).await? {
-            found.push(rows::stored_content(&row)?);
-        }
-    }
-    Ok(found)
+    let ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
+    let found = sql::MESSAGE_CONTENTS.rows(database, Vec::new(), &ids).await?;
+    found.iter().map(rows::stored_content).collect()
 }
 
 pub(crate) async fn last_ids<C: ConnectionTrait>(database: &C) -> Result<LastIds, StoreError> {

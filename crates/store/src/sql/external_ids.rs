@@ -1,14 +1,16 @@
 //! Statements over external ids.
 
-use super::list_statement::{ListStatement, placeholders_from, tuples};
+use super::array::Type;
+use super::list_query::ListQuery;
+use super::list_statement::{ListStatement, placeholders_from};
+use super::rows_statement::RowsStatement;
 use std::sync::LazyLock;
 
 /// Inserts rows where neither side has one: namespace, kind, external id, object of each.
-pub(crate) static ADD_EXTERNAL_IDS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
-        let rows = tuples(4, length);
+pub(crate) static ADD_EXTERNAL_IDS: LazyLock<RowsStatement> = LazyLock::new(|| {
+    RowsStatement::new(&[Type::Text, Type::Integer, Type::Bytes, Type::Integer], |rows| {
         format!(
-            "INSERT INTO external_id (namespace, kind, external_id, object_id) VALUES {rows} \
+            "INSERT INTO external_id (namespace, kind, external_id, object_id) {rows} \
              ON CONFLICT DO NOTHING"
         )
     })
@@ -17,6 +19,16 @@ pub(crate) static ADD_EXTERNAL_IDS: LazyLock<ListStatement> = LazyLock::new(|| {
 /// Rows with these external ids: namespace, kind, external ids.
 pub(crate) static OBJECTS_OF_EXTERNAL_IDS: LazyLock<ListStatement> =
     LazyLock::new(|| rows_by("external_id"));
+
+/// The same for a list of any length.
+pub(crate) static OBJECTS_OF_MANY_EXTERNAL_IDS: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("external_id", Type::Bytes, 3, |condition| {
+        format!(
+            "SELECT external_id, object_id FROM external_id \
+             WHERE namespace = $1 AND kind = $2 AND {condition}"
+        )
+    })
+});
 
 /// Rows of these objects: namespace, kind, objects.
 pub(crate) static EXTERNAL_IDS_OF_OBJECTS: LazyLock<ListStatement> =

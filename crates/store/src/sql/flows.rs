@@ -103,14 +103,13 @@ pub(crate) const SET_BUSINESS: &str = "UPDATE member SET business = $1 WHERE use
 
 /// Marks memberships, given as pairs of flow and user, as those of members who have acted.
 pub(crate) static SET_ACTED: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
-        format!(
-            "UPDATE member SET acted = TRUE \
-             WHERE NOT acted AND (flow_id, user_id) IN (VALUES {})",
-            tuples(2, length)
-        )
-    })
+    ListStatement::new(|length| set_acted(&format!("VALUES {}", tuples(2, length))))
 });
+
+/// The same for rows of flow and user.
+pub(super) fn set_acted(rows: &str) -> String {
+    format!("UPDATE member SET acted = TRUE WHERE NOT acted AND (flow_id, user_id) IN ({rows})")
+}
 
 /// Those of these users who share a flow with a viewer in which both have acted: viewer, users. The
 /// sign keeps the index from being searched for each of the users in each of the flows: it is read
@@ -154,14 +153,16 @@ pub(crate) static POSTING_FLOWS: LazyLock<ListStatement> = LazyLock::new(|| {
 
 /// Sets the versions of flows: id, version, commit time.
 pub(crate) static SET_FLOW_VERSIONS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
-        format!(
-            "UPDATE flow SET version = v.column2, changed_at = v.column3 FROM (VALUES {}) v \
-             WHERE flow.id = v.column1",
-            tuples(3, length)
-        )
-    })
+    ListStatement::new(|length| set_flow_versions(&format!("VALUES {}", tuples(3, length))))
 });
+
+/// The same for rows of flow, version and commit time, whose columns are `column1` and so on.
+pub(super) fn set_flow_versions(rows: &str) -> String {
+    format!(
+        "UPDATE flow SET version = v.column2, changed_at = v.column3 FROM ({rows}) v \
+         WHERE flow.id = v.column1"
+    )
+}
 
 /// Takes the next versions of a flow and returns the last of them: count, commit time, flow.
 pub(crate) const TAKE_VERSIONS: &str =

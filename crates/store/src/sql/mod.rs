@@ -3,6 +3,7 @@
 //! SQLite and PostgreSQL accept the same text, but for the few statements that are written for each
 //! of them, all of which are here.
 
+mod array;
 mod blocks;
 mod columns;
 mod commit_clock;
@@ -15,12 +16,14 @@ mod identifiers;
 mod ids;
 mod integer_list;
 mod ledger;
+mod list_query;
 mod list_statement;
 mod login_counters;
 mod messages;
 mod query;
 mod quotas;
 mod retention;
+mod rows_statement;
 mod rules;
 mod sessions;
 mod users;
@@ -37,6 +40,7 @@ pub(crate) use event_log::{
 pub(crate) use external_ids::{
     ADD_EXTERNAL_IDS, ADDITIONS, COUNT_ADDITION, EXTERNAL_IDS_OF_OBJECTS,
     HIGHEST_EXTERNAL_ID_BELOW, HIGHEST_EXTERNAL_OBJECT, OBJECTS_OF_EXTERNAL_IDS,
+    OBJECTS_OF_MANY_EXTERNAL_IDS,
 };
 pub(crate) use flows::{
     ADD_FLOW_KEY, FIRST_BUSINESS_MEMBERS, FIRST_MEMBERS, FLOW_AND_MEMBERSHIP, FLOW_KEY,
@@ -60,6 +64,7 @@ pub(crate) use ledger::{
     REMOVE_LEDGER_USES_OF_CLIENT, REMOVE_OLD_LEDGER_CLIENTS, REMOVE_OLD_LEDGER_USES,
     SET_LEDGER_DAYS, SOME_LEDGER_CLIENTS,
 };
+pub(crate) use list_query::ListQuery;
 pub(crate) use list_statement::{
     ListStatement, chunk_lengths, chunks, padded_lists, placeholders, tuples,
 };
@@ -77,6 +82,8 @@ pub(crate) use retention::{
     MESSAGE_BYTES, NEXT_OLD_MESSAGES, OWN_FLOWS_BY_AGE, PHOTOS_OF_FLOWS, PHOTOS_OF_USERS,
     REMOVE_DELETED_MESSAGES, REMOVE_OLD_MESSAGES, SET_FLOW_RETENTION,
 };
+#[cfg(test)]
+pub(crate) use rows_statement::RowsStatement;
 pub(crate) use rules::{COUNT_OTHER_RULES, COUNT_RULE_CHANGE, RULES, RULES_REVISION, SET_RULE};
 pub(crate) use sessions::{SESSION, SESSION_BY_TOKEN};
 pub(crate) use users::{
@@ -88,6 +95,7 @@ pub(crate) use world::{
     EXPORT_MESSAGES, EXPORT_USERS, FLOW_COLUMNS, GROWN_TABLES, IDENTIFIER_OWNERS, IMPORT_STATE,
     IMPORTED_MESSAGE_COLUMNS, INSERT_AVATARS, INSERT_FLOWS, INSERT_IDENTIFIERS,
     INSERT_IMPORTED_MESSAGES, INSERT_MEMBERS, INSERT_USERS, MEMBER_FLOWS, MEMBER_USERS,
-    MESSAGE_CONTENTS, MESSAGE_IDENTITIES, NEWEST_VERSIONS, PAIRS, SET_GROUPS_APART,
-    SET_IMPORT_CURSOR, SET_IMPORT_POSITION, TAKEN_IDENTIFIERS, USER_COLUMNS,
+    MESSAGE_CONTENTS, MESSAGE_IDENTITIES, NEWEST_VERSIONS, PAIRS, SET_AUTHORS_ACTED,
+    SET_GROUPS_APART, SET_IMPORT_CURSOR, SET_IMPORT_POSITION, SET_NEWEST_VERSIONS,
+    TAKEN_IDENTIFIERS, USER_COLUMNS,
 };

@@ -1,103 +1,115 @@
 //! Statements that import and export many rows.
 
+use super::array::Type;
 use super::columns::columns;
-use super::list_statement::{ListStatement, placeholders, placeholders_from};
+use super::flows::{set_acted, set_flow_versions};
+use super::list_query::ListQuery;
+use super::list_statement::{ListStatement, placeholders_from};
+use super::rows_statement::RowsStatement;
 use crate::entities::{flow, user};
 use std::sync::LazyLock;
 
 /// The columns of a user as [`INSERT_USERS`] fills them.
-pub(crate) const USER_COLUMNS: [&str; 19] = [
-    "id",
-    "login",
-    "login_key",
-    "username",
-    "name",
-    "email",
-    "email_key",
-    "phone",
-    "bio",
-    "photo_key",
-    "photo_type",
-    "bot",
-    "admin",
-    "business",
-    "profile",
-    "password_hash",
-    "created_at",
-    "changed_at",
-    "deleted_at",
+pub(crate) const USER_COLUMNS: [(&str, Type); 19] = [
+    ("id", Type::Integer),
+    ("login", Type::Text),
+    ("login_key", Type::Text),
+    ("username", Type::Text),
+    ("name", Type::Text),
+    ("email", Type::Text),
+    ("email_key", Type::Text),
+    ("phone", Type::Text),
+    ("bio", Type::Text),
+    ("photo_key", Type::Text),
+    ("photo_type", Type::Text),
+    ("bot", Type::Boolean),
+    ("admin", Type::Boolean),
+    ("business", Type::Boolean),
+    ("profile", Type::Boolean),
+    ("password_hash", Type::Text),
+    ("created_at", Type::Integer),
+    ("changed_at", Type::Integer),
+    ("deleted_at", Type::Integer),
 ];
 
 /// The columns of a flow as [`INSERT_FLOWS`] fills them.
-pub(crate) const FLOW_COLUMNS: [&str; 11] = [
-    "id",
-    "kind",
-    "title",
-    "info",
-    "owner_id",
-    "photo_key",
-    "photo_type",
-    "pair",
-    "version",
-    "created_at",
-    "changed_at",
+pub(crate) const FLOW_COLUMNS: [(&str, Type); 11] = [
+    ("id", Type::Integer),
+    ("kind", Type::Text),
+    ("title", Type::Text),
+    ("info", Type::Text),
+    ("owner_id", Type::Integer),
+    ("photo_key", Type::Text),
+    ("photo_type", Type::Text),
+    ("pair", Type::Text),
+    ("version", Type::Integer),
+    ("created_at", Type::Integer),
+    ("changed_at", Type::Integer),
 ];
 
 /// The columns of a message as [`INSERT_IMPORTED_MESSAGES`] fills them.
-pub(crate) const IMPORTED_MESSAGE_COLUMNS: [&str; 15] = [
-    "id",
-    "flow_id",
-    "author_id",
-    "content_type",
-    "text",
-    "attachments",
-    "emoji",
-    "reply_to",
-    "posted",
-    "version",
-    "posted_at",
-    "edited_at",
-    "deleted_at",
-    "changed_at",
-    "imported",
+pub(crate) const IMPORTED_MESSAGE_COLUMNS: [(&str, Type); 15] = [
+    ("id", Type::Integer),
+    ("flow_id", Type::Integer),
+    ("author_id", Type::Integer),
+    ("content_type", Type::Text),
+    ("text", Type::Text),
+    ("attachments", Type::Text),
+    ("emoji", Type::Text),
+    ("reply_to", Type::Integer),
+    ("posted", Type::Integer),
+    ("version", Type::Integer),
+    ("posted_at", Type::Integer),
+    ("edited_at", Type::Integer),
+    ("deleted_at", Type::Integer),
+    ("changed_at", Type::Integer),
+    ("imported", Type::Boolean),
 ];
 
 /// The columns of a member as [`INSERT_MEMBERS`] fills them.
-pub(crate) const MEMBER_COLUMNS: [&str; 6] =
-    ["flow_id", "user_id", "read_version", "acted", "joined_at", "business"];
+pub(crate) const MEMBER_COLUMNS: [(&str, Type); 6] = [
+    ("flow_id", Type::Integer),
+    ("user_id", Type::Integer),
+    ("read_version", Type::Integer),
+    ("acted", Type::Boolean),
+    ("joined_at", Type::Integer),
+    ("business", Type::Boolean),
+];
+
+const IDENTIFIER_COLUMNS: [(&str, Type); 3] =
+    [("form", Type::Integer), ("name_key", Type::Text), ("user_id", Type::Integer)];
+
+const AVATAR_COLUMNS: [(&str, Type); 2] = [("user_id", Type::Integer), ("data", Type::Text)];
 
 /// Inserts users, each with [`USER_COLUMNS`].
-pub(crate) static INSERT_USERS: LazyLock<ListStatement> =
-    LazyLock::new(|| ListStatement::insert("\"user\"", &USER_COLUMNS));
+pub(crate) static INSERT_USERS: LazyLock<RowsStatement> =
+    LazyLock::new(|| RowsStatement::insert("\"user\"", &USER_COLUMNS));
 
 /// Inserts flows, each with [`FLOW_COLUMNS`].
-pub(crate) static INSERT_FLOWS: LazyLock<ListStatement> =
-    LazyLock::new(|| ListStatement::insert("flow", &FLOW_COLUMNS));
+pub(crate) static INSERT_FLOWS: LazyLock<RowsStatement> =
+    LazyLock::new(|| RowsStatement::insert("flow", &FLOW_COLUMNS));
 
 /// Inserts messages, each with [`IMPORTED_MESSAGE_COLUMNS`].
-pub(crate) static INSERT_IMPORTED_MESSAGES: LazyLock<ListStatement> =
-    LazyLock::new(|| ListStatement::insert("message", &IMPORTED_MESSAGE_COLUMNS));
+pub(crate) static INSERT_IMPORTED_MESSAGES: LazyLock<RowsStatement> =
+    LazyLock::new(|| RowsStatement::insert("message", &IMPORTED_MESSAGE_COLUMNS));
 
 /// Inserts members, each with [`MEMBER_COLUMNS`].
-pub(crate) static INSERT_MEMBERS: LazyLock<ListStatement> =
-    LazyLock::new(|| ListStatement::insert("member", &MEMBER_COLUMNS));
+pub(crate) static INSERT_MEMBERS: LazyLock<RowsStatement> =
+    LazyLock::new(|| RowsStatement::insert("member", &MEMBER_COLUMNS));
 
 /// Inserts identifiers: form, key, user of each.
-pub(crate) static INSERT_IDENTIFIERS: LazyLock<ListStatement> =
-    LazyLock::new(|| ListStatement::insert("identifier", &["form", "name_key", "user_id"]));
+pub(crate) static INSERT_IDENTIFIERS: LazyLock<RowsStatement> =
+    LazyLock::new(|| RowsStatement::insert("identifier", &IDENTIFIER_COLUMNS));
 
 /// Inserts avatars: user, data of each.
-pub(crate) static INSERT_AVATARS: LazyLock<ListStatement> =
-    LazyLock::new(|| ListStatement::insert("avatar", &["user_id", "data"]));
+pub(crate) static INSERT_AVATARS: LazyLock<RowsStatement> =
+    LazyLock::new(|| RowsStatement::insert("avatar", &AVATAR_COLUMNS));
 
 /// Those of these identifiers of a form that a user has: form, keys. SQLite searches the index for
 /// each key, as it would not for pairs of form and key.
-pub(crate) static TAKEN_IDENTIFIERS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
-        format!(
-            "SELECT name_key FROM identifier WHERE form = $1 AND name_key IN ({})",
-            placeholders_from(2, length)
-        )
+pub(crate) static TAKEN_IDENTIFIERS: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("name_key", Type::Text, 2, |condition| {
+        format!("SELECT name_key FROM identifier WHERE form = $1 AND {condition}")
     })
 });
 
@@ -113,83 +125,71 @@ pub(crate) static IDENTIFIER_OWNERS: LazyLock<ListStatement> = LazyLock::new(|| 
 });
 
 /// The ids of those of these users that exist, deleted ones too.
-pub(crate) static EXISTING_USERS: LazyLock<ListStatement> = LazyLock::new(|| existing("\"user\""));
+pub(crate) static EXISTING_USERS: LazyLock<ListQuery> =
+    LazyLock::new(|| by_id("SELECT id FROM \"user\" WHERE"));
 
 /// The ids of those of these flows that exist, deleted ones too.
-pub(crate) static EXISTING_FLOWS: LazyLock<ListStatement> = LazyLock::new(|| existing("flow"));
-
-fn existing(table: &'static str) -> ListStatement {
-    ListStatement::new(move |length| {
-        format!("SELECT id FROM {table} WHERE id IN ({})", placeholders(length))
-    })
-}
+pub(crate) static EXISTING_FLOWS: LazyLock<ListQuery> =
+    LazyLock::new(|| by_id("SELECT id FROM flow WHERE"));
 
 /// The versions of those of these flows that are not deleted, and the times of their last changes.
-pub(crate) static NEWEST_VERSIONS: LazyLock<ListStatement> =
-    LazyLock::new(|| of_flows("id, version, changed_at"));
-
-/// Those of these flows that are not deleted, as their members need them.
-pub(crate) static MEMBER_FLOWS: LazyLock<ListStatement> =
-    LazyLock::new(|| of_flows("id, owner_id, pair, created_at"));
-
-fn of_flows(columns: &'static str) -> ListStatement {
-    ListStatement::new(move |length| {
-        format!(
-            "SELECT {columns} FROM flow WHERE deleted_at IS NULL AND id IN ({})",
-            placeholders(length)
-        )
-    })
-}
-
-/// Those of these users that are not deleted, with their tariffs.
-pub(crate) static MEMBER_USERS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
-        format!(
-            "SELECT id, business FROM \"user\" WHERE deleted_at IS NULL AND id IN ({})",
-            placeholders(length)
-        )
-    })
+pub(crate) static NEWEST_VERSIONS: LazyLock<ListQuery> = LazyLock::new(|| {
+    by_id("SELECT id, version, changed_at FROM flow WHERE deleted_at IS NULL AND")
 });
 
+/// Those of these flows that are not deleted, as their members need them.
+pub(crate) static MEMBER_FLOWS: LazyLock<ListQuery> = LazyLock::new(|| {
+    by_id("SELECT id, owner_id, pair, created_at FROM flow WHERE deleted_at IS NULL AND")
+});
+
+/// Those of these users that are not deleted, with their tariffs.
+pub(crate) static MEMBER_USERS: LazyLock<ListQuery> =
+    LazyLock::new(|| by_id("SELECT id, business FROM \"user\" WHERE deleted_at IS NULL AND"));
+
 /// Those of these pairs of users that have a chat.
-pub(crate) static PAIRS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
-        format!("SELECT pair FROM flow WHERE pair IN ({})", placeholders(length))
+pub(crate) static PAIRS: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("pair", Type::Text, 1, |condition| {
+        format!("SELECT pair FROM flow WHERE {condition}")
     })
 });
 
 /// The columns of messages by which an import recognises them, by id.
-pub(crate) static MESSAGE_IDENTITIES: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
-        format!(
-            "SELECT id, flow_id, author_id, posted, posted_at FROM message WHERE id IN ({})",
-            placeholders(length)
-        )
-    })
-});
+pub(crate) static MESSAGE_IDENTITIES: LazyLock<ListQuery> =
+    LazyLock::new(|| by_id("SELECT id, flow_id, author_id, posted, posted_at FROM message WHERE"));
 
 /// The contents of messages by id; none of a deleted flow.
-pub(crate) static MESSAGE_CONTENTS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
+pub(crate) static MESSAGE_CONTENTS: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("m.id", Type::Integer, 1, |condition| {
         format!(
             "SELECT m.id, m.flow_id, m.content_type, m.text, m.attachments, m.emoji, m.posted_at \
-             FROM message m JOIN flow f ON f.id = m.flow_id \
-             WHERE f.deleted_at IS NULL AND m.id IN ({})",
-            placeholders(length)
+             FROM message m WHERE {condition} \
+             AND m.flow_id NOT IN (SELECT id FROM flow WHERE deleted_at IS NOT NULL)"
         )
     })
 });
 
 /// The authors in these flows, of messages that are not deleted.
-pub(crate) static AUTHORS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
+pub(crate) static AUTHORS: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("flow_id", Type::Integer, 1, |condition| {
         format!(
             "SELECT DISTINCT flow_id, author_id FROM message \
-             WHERE deleted_at IS NULL AND flow_id IN ({})",
-            placeholders(length)
+             WHERE deleted_at IS NULL AND {condition}"
         )
     })
 });
+
+/// A query that ends with the condition on its list of ids.
+fn by_id(beginning: &'static str) -> ListQuery {
+    ListQuery::new("id", Type::Integer, 1, |condition| format!("{beginning} {condition}"))
+}
+
+/// Sets the versions and the commit times of flows: id, version, commit time of each.
+pub(crate) static SET_NEWEST_VERSIONS: LazyLock<RowsStatement> =
+    LazyLock::new(|| RowsStatement::new(&[Type::Integer; 3], set_flow_versions));
+
+/// Notes that members have acted: flow, user of each.
+pub(crate) static SET_AUTHORS_ACTED: LazyLock<RowsStatement> =
+    LazyLock::new(|| RowsStatement::new(&[Type::Integer; 2], set_acted));
 
 /// Notes the ids given out before the first import of a source, and changes nothing if that is
 /// known: source, users, flows, messages.

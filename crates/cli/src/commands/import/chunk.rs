@@ -11,17 +11,21 @@ use tolmach_engine::ports::ImportChunk;
 use tolmach_world::Record;
 
 /// The fewest records imported in one transaction, and the most.
-const RECORDS: RangeInclusive<usize> = 1_000..=16_000;
+const RECORDS: RangeInclusive<usize> = 1_000..=32_000;
 
 /// The size of their lines at which no further record is added, in bytes.
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 16 << 20;
 
 /// The number of passwords in the clear at which no further record is added: hashing them takes
 /// long, and has to be repeated if the import is interrupted before they are stored.
 const PASSWORDS: usize = 1_000;
 
-/// The time that a transaction takes at most, about: others wait for it.
-const DURATION: Duration = Duration::from_millis(300);
+/// The time that a transaction takes at most, about, while others change the world too: they wait
+/// for it.
+const SHARED: Duration = Duration::from_millis(300);
+
+/// The same while nobody else does: the next one who does waits once.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// The number of records that are imported in one transaction: as many as can be stored in a time,
 /// because pages and flows that several of them change are written once.
@@ -34,11 +38,13 @@ impl Default for ChunkSize {
 }
 
 impl ChunkSize {
-    /// Adapts the number to the time that storing a chunk took.
-    pub(super) fn adapt(&mut self, took: Duration) {
-        let records = if took > DURATION {
+    /// Adapts the number to the time that storing a chunk took. `is_alone` is true if nobody else
+    /// has changed the world since the chunk before.
+    pub(super) fn adapt(&mut self, took: Duration, is_alone: bool) {
+        let longest = if is_alone { ALONE } else { SHARED };
+        let records = if took > longest {
             self.0 / 2
-        } else if took < DURATION / 3 {
+        } else if took < longest / 3 {
             self.0 * 2
         } else {
             self.0
@@ -137,24 +143,41 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tolmach_world::Header;
 
     #[test]
     fn a_chunk_has_as_many_records_as_are_stored_in_time() {
         let mut size = ChunkSize::default();
-        for (millis, records) in [
-            (301, 1_000),
-            (99, 2_000),
-            (100, 2_000),
-            (300, 2_000),
-            (0, 4_000),
-            (301, 2_000),
-            (0, 4_000),
-            (0, 8_000),
-            (0, 16_000),
-            (0, 16_000),
+        for (millis, is_alone, records) in [
+            (301, false, 1_000),
+            (99, false, 2_000),
+            (100, false, 2_000),
+            (300, false, 2_000),
+            (0, false, 4_000),
+            (333, true, 8_000),
+            (334, true, 8_000),
+            (1_000, true, 8_000),
+            (1_001, true, 4_000),
+            (0, true, 8_000),
+            (0, true, 16_000),
+            (301, false, 8_000),
+            (0, true, 16_000),
+            (0, true, 32_000),
+            (0, true, 32_000),
         ] {
-            size.adapt(Duration::from_millis(millis));
+            size.adapt(Duration::from_millis(millis), is_alone);
             assert_eq!(size.0, records, "{millis}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_full_at_a_size() {
+        for (bytes, is_full) in [(BYTES - 1, false), (BYTES, true)] {
+            let mut collected = Collected::new("old".parse().unwrap());
+            let place = Place { input: "old".into(), line: 1 };
+            let origin = Origin { place, line: "x".repeat(bytes), reading: Reading::Only };
+            collected.add(Record::World(Header::new("old")), origin, Timestamp::default());
+            assert_eq!(collected.is_full(&ChunkSize::default()), is_full, "{bytes}");
         }
     }
 }

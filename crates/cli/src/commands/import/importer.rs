@@ -20,6 +20,10 @@ use tolmach_engine::ports::{
 use tolmach_engine::{Engine, ImportError};
 use tolmach_world::{Cursor, DecisionLine, Record, RecordError, RowPlace};
 
+/// The pause between two transactions while others change the world too: the longest one after
+/// which SQLite looks again for the lock that others wait for.
+const TURN: Duration = Duration::from_millis(100);
+
 /// The fates of the records of one kind, counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
@@ -86,6 +90,8 @@ pub(super) struct Importer {
     source: Option<IdNamespace>,
     collected: Option<Collected>,
     size: ChunkSize,
+    /// The commit time of the last chunk.
+    committed_at: Option<Timestamp>,
     /// The chunk that is being stored.
     storing: Option<JoinHandle<Result<Stored, ImportError>>>,
     beginning: Beginning,
@@ -117,6 +123,7 @@ impl Importer {
             source: None,
             collected: None,
             size: ChunkSize::default(),
+            committed_at: None,
             storing: None,
             beginning,
             groups_apart: None,
@@ -237,7 +244,8 @@ impl Importer {
     /// Waits until everything that was taken is stored.
     pub(super) async fn flush(&mut self) -> Result<(), CliError> {
         self.store().await?;
-        self.stored().await
+        let stored = self.stored().await?;
+        self.count(stored)
     }
 
     /// Stores what is left, and ends the import.
@@ -291,13 +299,14 @@ impl Importer {
         Ok(())
     }
 
-    /// Begins to store the collected records, once those before them are stored.
+    /// Begins to store the collected records, once those before them are stored, and counts those
+    /// meanwhile.
     async fn store(&mut self) -> Result<(), CliError> {
         let Some(source) = self.source.clone() else { return Ok(()) };
         let Some(mut collected) = self.collected.replace(Collected::new(source)) else {
             return Ok(());
         };
-        self.stored().await?;
+        let stored = self.stored().await?;
         if self.beginning != Beginning::Cursor {
             let digest = self.digest.clone().finalize().into();
             collected.chunk.position = Some(ImportPosition { lines: self.lines, digest });
@@ -308,15 +317,28 @@ impl Importer {
             collected.passwords.clear();
         }
         self.storing = Some(tokio::spawn(self.means.clone().store(collected)));
-        Ok(())
+        self.count(stored)
     }
 
-    /// Waits for the chunk that is being stored, and counts what became of it.
-    async fn stored(&mut self) -> Result<(), CliError> {
-        let Some(storing) = self.storing.take() else { return Ok(()) };
-        let Stored { collected, outcomes, found, merges, conflicts, took } =
-            storing.await.map_err(RuntimeError::ImportTask)?.map_err(RuntimeError::Import)?;
-        self.size.adapt(took);
+    /// Waits for the chunk that is being stored.
+    async fn stored(&mut self) -> Result<Option<Stored>, CliError> {
+        let Some(storing) = self.storing.take() else { return Ok(None) };
+        let stored = storing.await.map_err(RuntimeError::ImportTask)?;
+        let stored = stored.map_err(RuntimeError::Import)?;
+        let outcomes = &stored.outcomes;
+        let is_alone = self.committed_at.is_none_or(|before| before == outcomes.last_change);
+        self.committed_at = Some(outcomes.committed_at);
+        self.size.adapt(stored.took, is_alone);
+        if !is_alone {
+            tokio::time::sleep(TURN).await;
+        }
+        Ok(Some(stored))
+    }
+
+    /// Counts what became of a chunk.
+    fn count(&mut self, stored: Option<Stored>) -> Result<(), CliError> {
+        let Some(stored) = stored else { return Ok(()) };
+        let Stored { collected, outcomes, found, merges, conflicts, .. } = stored;
         for conflict in &conflicts {
             self.conflicts.add(conflict)?;
         }

@@ -36,7 +36,7 @@ impl WorldStore for MemoryStore {
         now: Timestamp,
     ) -> Result<ImportOutcomes, StoreError> {
         self.change(|state| {
-            state.next_commit_time(now);
+            let (last_change, committed_at) = (state.commit_time, state.next_commit_time(now));
             let source = chunk.source.clone();
             let known = state.imports.get_mut(&source);
             let (mut before, mut groups_apart) = (LastIds::default(), chunk.groups_apart);
@@ -46,7 +46,8 @@ impl WorldStore for MemoryStore {
                 groups_apart = known.groups_apart;
             }
             let groups_apart = groups_apart.unwrap_or_default();
-            Import { before, source, groups_apart, state }.run(chunk)
+            let outcomes = Import { before, source, groups_apart, state }.run(chunk)?;
+            Ok(ImportOutcomes { last_change, committed_at, ..outcomes })
         })
         .await
     }

@@ -387,6 +387,23 @@ pub async fn a_refused_record_does_not_affect_the_others(fixture: &mut Fixture) 
     assert_eq!(fay.expect("fay was imported").name, "fay");
 }
 
+/// The commit times of two imports follow one another, unless something has changed in between.
+pub async fn an_import_tells_if_others_have_changed_the_world(fixture: &mut Fixture) {
+    let outcomes = fixture.import(world()).await;
+    let before = outcomes.committed_at;
+    assert!(outcomes.last_change < before);
+    let outcomes = fixture.import(world()).await;
+    assert_eq!(outcomes.last_change, before);
+    let walter = fixture.user("walter").await;
+    let group = fixture.group(&walter, &[]).await;
+    for _ in 0..2 {
+        let message = fixture.post(&group, &walter, "hello").await;
+        let outcomes = fixture.import(world()).await;
+        assert_eq!(outcomes.last_change, message.changed_at);
+        assert!(outcomes.last_change < outcomes.committed_at);
+    }
+}
+
 /// The position is there until the import ends, and belongs to its source.
 pub async fn an_interrupted_import_has_a_position(fixture: &mut Fixture) {
     let store = fixture.store.clone();

@@ -70,13 +70,12 @@ impl Batch {
             };
             records.accept(flow.source_id, NewFlow { flow, owner, pair }, note);
         }
-        let ids = self.new_ids(ObjectKind::Flow, before, records.source_ids()).await?;
+        let taken = self.taken_ids(&sql::EXISTING_FLOWS, records.source_ids()).await?;
+        let is_taken = |id| taken.contains(&id);
+        let ids = self.new_ids(ObjectKind::Flow, before, records.source_ids(), is_taken).await?;
         let new = records.take_new();
-        let rows: Vec<(&NewFlow, i64)> = new.iter().zip(ids.iter().copied()).collect();
-        for chunk in sql::chunks(&rows) {
-            let values = chunk.iter().flat_map(|(flow, id)| columns(flow, *id)).collect();
-            sql::INSERT_FLOWS.execute(&self.transaction, chunk.len(), values).await?;
-        }
+        let rows = new.iter().zip(&ids).map(|(flow, id)| columns(flow, *id)).collect();
+        sql::INSERT_FLOWS.execute(&self.transaction, rows).await?;
         let remembered = new.iter().map(|new| new.flow.source_id).zip(ids.iter().copied());
         self.remember(source, ObjectKind::Flow, remembered).await?;
         records.outcomes(&ids, flow_id)
@@ -84,14 +83,9 @@ impl Batch {
 
     /// Those of these pairs that have a chat.
     async fn taken_pairs(&self, pairs: &[String]) -> Result<HashSet<String>, StoreError> {
-        let mut taken = HashSet::new();
-        for list in sql::padded_lists(pairs) {
-            let values = list.iter().map(|pair| Value::from(pair.as_str())).collect();
-            for row in sql::PAIRS.rows(&self.transaction, list.len(), values).await? {
-                taken.insert(get(&row, "pair")?);
-            }
-        }
-        Ok(taken)
+        let pairs: Vec<Value> = pairs.iter().map(|pair| pair.as_str().into()).collect();
+        let rows = sql::PAIRS.rows(&self.transaction, Vec::new(), &pairs).await?;
+        rows.iter().map(|row| get(row, "pair")).collect()
     }
 }
 

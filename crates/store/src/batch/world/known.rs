@@ -4,6 +4,7 @@ use crate::batch::lookups::distinct;
 use crate::batch::transaction::Batch;
 use crate::read;
 use crate::sql::{self, get};
+use sea_orm::{QueryResult, Value};
 use std::collections::{HashMap, HashSet};
 use tolmach_domain::{ExternalId, IdNamespace, ObjectId, ObjectKind};
 use tolmach_engine::ports::{ExternalIdRow, StoreError};
@@ -16,9 +17,9 @@ impl Batch {
         kind: ObjectKind,
         ids: impl Iterator<Item = ExternalId>,
     ) -> Result<HashMap<ExternalId, i64>, StoreError> {
-        let keys: Vec<_> = distinct(ids).into_iter().map(|id| (kind, id)).collect();
-        let rows = read::objects_of_external_ids(&self.transaction, source, &keys).await?;
-        Ok(rows.into_iter().map(|row| (row.external, row.object.get())).collect())
+        let ids = distinct(ids);
+        let read = read::objects_of_many_external_ids(&self.transaction, source, kind, &ids);
+        Ok(read.await?.into_iter().collect())
     }
 
     /// Remembers new objects by their ids at the source.
@@ -45,11 +46,10 @@ impl Batch {
         kind: ObjectKind,
         before: i64,
         source_ids: &[ExternalId],
+        is_taken: impl Fn(i64) -> bool,
     ) -> Result<Vec<i64>, StoreError> {
-        let free = |id: &ExternalId| id.number().filter(|number| *number > before);
-        let wanted: Vec<i64> = source_ids.iter().filter_map(free).collect();
-        let taken = self.taken_ids(kind, &wanted).await?;
-        let kept = |id: &ExternalId| free(id).filter(|number| !taken.contains(number));
+        let kept =
+            |id: &ExternalId| id.number().filter(|number| *number > before && !is_taken(*number));
         let highest = source_ids.iter().filter_map(kept).max().unwrap_or_default();
         sql::skip_ids(&self.transaction, kind.name(), highest).await?;
         let missing = source_ids.iter().filter(|id| kept(id).is_none()).count();
@@ -58,14 +58,24 @@ impl Batch {
         source_ids.iter().map(|id| kept(id).or_else(|| next.next()).ok_or_else(missing)).collect()
     }
 
-    /// Those of these ids that objects of a kind have.
-    async fn taken_ids(&self, kind: ObjectKind, ids: &[i64]) -> Result<HashSet<i64>, StoreError> {
-        let statement = match kind {
-            ObjectKind::User => &sql::EXISTING_USERS,
-            ObjectKind::Flow => &sql::EXISTING_FLOWS,
-            ObjectKind::Message => &sql::FLOWS_OF_MESSAGES,
-        };
-        let rows = self.by_id(statement, ids.iter().copied()).await?;
+    /// The numbers among the ids of new objects that others have, by a query for those.
+    pub(super) async fn taken_ids(
+        &self,
+        query: &sql::ListQuery,
+        source_ids: &[ExternalId],
+    ) -> Result<HashSet<i64>, StoreError> {
+        let numbers = source_ids.iter().filter_map(|id| id.number());
+        let rows = self.listed(query, numbers).await?;
         rows.iter().map(|row| get(row, "id")).collect()
+    }
+
+    /// The rows of a query for these ids.
+    pub(super) async fn listed(
+        &self,
+        query: &sql::ListQuery,
+        ids: impl Iterator<Item = i64>,
+    ) -> Result<Vec<QueryResult>, StoreError> {
+        let ids: Vec<Value> = distinct(ids).into_iter().map(Value::from).collect();
+        query.rows(&self.transaction, Vec::new(), &ids).await
     }
 }

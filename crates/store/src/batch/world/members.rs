@@ -76,10 +76,7 @@ impl Batch {
                 }
             });
         }
-        for chunk in sql::chunks(&rows) {
-            let values = chunk.iter().flatten().cloned().collect();
-            sql::INSERT_MEMBERS.execute(&self.transaction, chunk.len(), values).await?;
-        }
+        sql::INSERT_MEMBERS.execute(&self.transaction, rows).await?;
         Ok(outcomes)
     }
 
@@ -97,7 +94,7 @@ impl Batch {
             authors: HashSet::new(),
         };
         let flows = || pairs.iter().map(|(flow, _)| *flow);
-        for row in self.by_id(&sql::MEMBER_FLOWS, flows()).await? {
+        for row in self.listed(&sql::MEMBER_FLOWS, flows()).await? {
             let flow = MemberFlow {
                 owner: get(&row, "owner_id")?,
                 pair: get(&row, "pair")?,
@@ -105,14 +102,14 @@ impl Batch {
             };
             context.flows.insert(get(&row, "id")?, flow);
         }
-        for row in self.by_id(&sql::MEMBER_USERS, pairs.iter().map(|(_, user)| *user)).await? {
+        for row in self.listed(&sql::MEMBER_USERS, pairs.iter().map(|(_, user)| *user)).await? {
             context.users.insert(get(&row, "id")?, get(&row, "business")?);
         }
-        for row in self.by_id(&sql::MESSAGE_IDENTITIES, messages.iter().copied()).await? {
+        for row in self.listed(&sql::MESSAGE_IDENTITIES, messages.iter().copied()).await? {
             let place = (get(&row, "flow_id")?, get(&row, "posted")?);
             context.messages.insert(get(&row, "id")?, place);
         }
-        for row in self.by_id(&sql::AUTHORS, flows()).await? {
+        for row in self.listed(&sql::AUTHORS, flows()).await? {
             context.authors.insert((get(&row, "flow_id")?, get(&row, "author_id")?));
         }
         Ok(context)

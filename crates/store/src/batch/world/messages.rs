@@ -1,7 +1,6 @@
 //! Messages.
 
 use super::records::Records;
-use crate::batch::lookups::{distinct, pair_values};
 use crate::batch::transaction::Batch;
 use crate::read;
 use crate::rows::{attachments_text, content_type_text, message_id};
@@ -114,7 +113,8 @@ impl Batch {
             let source_id = message.source_id;
             records.accept(source_id, NewMessage { message, flow, author, reply_to }, note);
         }
-        let ids = self.new_ids(ObjectKind::Message, before, records.source_ids()).await?;
+        let is_taken = |id| stored.contains_key(&id);
+        let ids = self.new_ids(ObjectKind::Message, before, records.source_ids(), is_taken).await?;
         let new = records.take_new();
         self.insert_imported(&new, &ids, newest).await?;
         let remembered = new.iter().map(|new| new.message.source_id).zip(ids.iter().copied());
@@ -129,7 +129,7 @@ impl Batch {
         &self,
         flows: impl Iterator<Item = i64>,
     ) -> Result<HashMap<i64, Newest>, StoreError> {
-        let rows = self.by_id(&sql::NEWEST_VERSIONS, flows).await?;
+        let rows = self.listed(&sql::NEWEST_VERSIONS, flows).await?;
         rows.iter()
             .map(|row| {
                 let version = get(row, "version")?;
@@ -147,7 +147,7 @@ impl Batch {
         &self,
         ids: impl Iterator<Item = i64>,
     ) -> Result<HashMap<i64, Identity>, StoreError> {
-        let rows = self.by_id(&sql::MESSAGE_IDENTITIES, ids).await?;
+        let rows = self.listed(&sql::MESSAGE_IDENTITIES, ids).await?;
         rows.iter()
             .map(|row| {
                 let identity = Identity {
@@ -183,24 +183,14 @@ impl Batch {
         }
         // Ascending, so that the pages of the table are filled one after another.
         rows.sort_unstable_by_key(|(id, _)| *id);
-        let mut rows = rows.into_iter();
-        for length in sql::chunk_lengths(rows.len()) {
-            let values = rows.by_ref().take(length).flat_map(|(_, columns)| columns).collect();
-            sql::INSERT_IMPORTED_MESSAGES.execute(&self.transaction, length, values).await?;
-        }
-        let changed: Vec<_> = changed
-            .into_iter()
-            .map(|(flow, newest)| [flow, newest.version, newest.changed_at.micros()])
-            .collect();
-        for list in sql::padded_lists(&changed) {
-            let values = list.iter().flatten().copied().map(Value::from).collect();
-            sql::SET_FLOW_VERSIONS.execute(&self.transaction, list.len(), values).await?;
-        }
-        let acted: Vec<_> = acted.into_iter().collect();
-        for list in sql::padded_lists(&distinct(acted)) {
-            let values = pair_values(&list);
-            sql::SET_ACTED.execute(&self.transaction, list.len(), values).await?;
-        }
+        let rows = rows.into_iter().map(|(_, columns)| columns).collect();
+        sql::INSERT_IMPORTED_MESSAGES.execute(&self.transaction, rows).await?;
+        let changed = changed.into_iter().map(|(flow, newest)| {
+            [flow, newest.version, newest.changed_at.micros()].map(Value::from)
+        });
+        sql::SET_NEWEST_VERSIONS.execute(&self.transaction, changed.collect()).await?;
+        let acted = acted.into_iter().map(|(flow, author)| [flow, author].map(Value::from));
+        sql::SET_AUTHORS_ACTED.execute(&self.transaction, acted.collect()).await?;
         Ok(())
     }
 }

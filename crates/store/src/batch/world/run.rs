@@ -39,12 +39,14 @@ impl Batch {
         }
         let apart = groups_apart.or(state.groups_apart).unwrap_or_default();
         // Readers of changes see nothing beyond the newest commit time.
-        self.next_commit_time(now);
+        let (last_change, committed_at) = (self.commit_time(), self.next_commit_time(now));
         let outcomes = ImportOutcomes {
             users: self.import_users(&source, before.users, users).await?,
             flows: self.import_flows(&source, before.flows, flows).await?,
             messages: self.import_messages(&source, before.messages, apart, messages).await?,
             members: self.import_members(&source, members).await?,
+            last_change,
+            committed_at,
         };
         if position.is_some() {
             self.set_import_position(&source, position).await?;

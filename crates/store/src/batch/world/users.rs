@@ -44,7 +44,9 @@ impl Batch {
             let note = is_renamed.then_some(ImportNote::Renamed);
             records.accept(user.source_id, user, note);
         }
-        let ids = self.new_ids(ObjectKind::User, before, records.source_ids()).await?;
+        let taken = self.taken_ids(&sql::EXISTING_USERS, records.source_ids()).await?;
+        let is_taken = |id| taken.contains(&id);
+        let ids = self.new_ids(ObjectKind::User, before, records.source_ids(), is_taken).await?;
         let new = records.take_new();
         self.insert_users(&new, &ids).await?;
         let remembered = new.iter().map(|user| user.source_id).zip(ids.iter().copied());
@@ -68,14 +70,10 @@ impl Batch {
         let mut taken = Taken::new();
         for form in [EXACT, LOOK] {
             let of_form = keys.iter().filter(|(of, _)| *of == form);
-            let of_form: Vec<&str> = of_form.map(|(_, key)| key.as_str()).collect();
-            for list in sql::padded_lists(&of_form) {
-                let keys = list.iter().map(|key| Value::from(*key));
-                let values = [Value::from(form)].into_iter().chain(keys).collect();
-                let statement = &sql::TAKEN_IDENTIFIERS;
-                for row in statement.rows(&self.transaction, list.len(), values).await? {
-                    taken.insert((form, get(&row, "name_key")?));
-                }
+            let of_form: Vec<Value> = of_form.map(|(_, key)| key.as_str().into()).collect();
+            let query = &sql::TAKEN_IDENTIFIERS;
+            for row in query.rows(&self.transaction, vec![form.into()], &of_form).await? {
+                taken.insert((form, get(&row, "name_key")?));
             }
         }
         Ok(taken)
@@ -84,29 +82,19 @@ impl Batch {
     async fn insert_users(&self, users: &[ImportUser], ids: &[i64]) -> Result<(), StoreError> {
         let mut rows: Vec<(&ImportUser, i64)> = users.iter().zip(ids.iter().copied()).collect();
         rows.sort_unstable_by_key(|(_, id)| *id);
-        for chunk in sql::chunks(&rows) {
-            let values = chunk.iter().flat_map(|(user, id)| columns(user, *id)).collect();
-            sql::INSERT_USERS.execute(&self.transaction, chunk.len(), values).await?;
-        }
+        let values = rows.iter().map(|(user, id)| columns(user, *id)).collect();
+        sql::INSERT_USERS.execute(&self.transaction, values).await?;
         let mut identifiers = Vec::new();
-        for (user, id) in &rows {
-            let of_user = identifiers_of(user);
-            identifiers.extend(of_user.iter().map(|(form, key)| (form, key.to_owned(), *id)));
-        }
-        for chunk in sql::chunks(&identifiers) {
-            let values = chunk.iter().flat_map(|(form, key, user)| {
-                [Value::from(*form), key.as_str().into(), (*user).into()]
-            });
-            sql::INSERT_IDENTIFIERS
-                .execute(&self.transaction, chunk.len(), values.collect())
-                .await?;
-        }
+        let mut avatars = Vec::new();
         for (user, id) in rows {
-            if let Some(avatar) = &user.account.avatar {
-                let values = vec![id.into(), avatar.as_str().into()];
-                sql::INSERT_AVATARS.execute(&self.transaction, 1, values).await?;
-            }
+            let of_user = identifiers_of(user);
+            let row = |(form, key)| [Value::from(form), Value::from(key), id.into()];
+            identifiers.extend(of_user.iter().map(row));
+            let avatar = user.account.avatar.as_deref();
+            avatars.extend(avatar.map(|avatar| [id.into(), avatar.into()]));
         }
+        sql::INSERT_IDENTIFIERS.execute(&self.transaction, identifiers).await?;
+        sql::INSERT_AVATARS.execute(&self.transaction, avatars).await?;
         Ok(())
     }
 }
