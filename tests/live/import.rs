@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tolmach_test_servers::{Durability, Postgres};
 
 const UCHAT: &str = include_str!("../import/uchat.sql");
 /// The environment variable with the number of kills of the trial that has some.
@@ -241,15 +242,13 @@ async fn an_export_is_imported_as_it_was() {
     assert_eq!(counts(&succeeded(&other.run(["import", name(&compressed)]).await)), existing);
 }
 
-/// Kills imports in the middle, each time further on: the last one has everything once.
-#[tokio::test]
-async fn an_import_that_is_killed_resumes_with_nothing_twice_and_nothing_missing() {
+/// Kills imports into a world in the middle, each time further on: the last one has everything once.
+async fn kill_imports(gateway: &Gateway, store: &str) {
     let kills = match std::env::var(KILLS) {
         Ok(kills) => kills.parse().expect("a number of kills"),
         Err(_) => 3,
     };
     let messages: u64 = kills * 4_000;
-    let gateway = Gateway::start().await;
     let folder = folder();
     let mut lines = vec![
         header(),
@@ -264,21 +263,21 @@ async fn an_import_that_is_killed_resumes_with_nothing_twice_and_nothing_missing
     }
     lines.push(json!({"member": {"flow": 3, "user": 7}}));
     let file = write(folder.path(), "world.jsonl", &lines);
+    let import = ["import", name(&file)];
+    let options = [("STORE__URL", store)];
     let home = gateway.data();
     let home = home.parent().expect("the data folder has a parent");
+    let database = Database::connect(store).await.expect("it is there");
     let stored = async || {
-        let url = format!("sqlite://{}", gateway.data().join("tolmach.sqlite").display());
-        let database = Database::connect(url).await.expect("it is there");
         let count = "SELECT count(*) AS number FROM message";
-        let row = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, count);
+        let row = sea_orm::Statement::from_string(database.get_database_backend(), count);
         let row = database.query_one_raw(row).await.expect("readable").expect("one row");
         let number: i64 = row.try_get("", "number").expect("a number");
-        database.close().await.expect("it can be closed");
         u64::try_from(number).expect("a count")
     };
     let mut before = 0;
     for _ in 0..kills {
-        let mut child = tolmach(home, &[], ["import", name(&file)])
+        let mut child = tolmach(home, &options, import)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -294,10 +293,25 @@ async fn an_import_that_is_killed_resumes_with_nothing_twice_and_nothing_missing
         // An error means that it has ended.
         let _ = child.kill().await;
     }
-    let output = succeeded(&gateway.run(["import", name(&file)]).await);
+    let output = succeeded(&gateway.run_with(&options, import).await);
     assert!(output.contains("resumed after") || counts(&output)[2][0] > 0, "{output}");
     assert_eq!(stored().await, messages);
-    let output = succeeded(&gateway.run(["import", name(&file)]).await);
+    let output = succeeded(&gateway.run_with(&options, import).await);
     assert_eq!(counts(&output)[2], [0, messages, 0]);
     assert_eq!(stored().await, messages);
+    database.close().await.expect("it can be closed");
+}
+
+#[tokio::test]
+async fn an_import_that_is_killed_resumes_with_nothing_twice_and_nothing_missing() {
+    let gateway = Gateway::start().await;
+    let store = format!("sqlite://{}", gateway.data().join("tolmach.sqlite").display());
+    kill_imports(&gateway, &store).await;
+}
+
+#[tokio::test]
+async fn an_import_into_postgresql_that_is_killed_resumes_with_nothing_twice_or_missing() {
+    let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let store = server.url();
+    kill_imports(&Gateway::with(&[("STORE__URL", &store)]).await, &store).await;
 }

@@ -10,6 +10,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 const UCHAT: &str = include_str!("../import/uchat.sql");
 
+/// A database of a server that does not listen.
+const REFUSED: &str = "postgres://reader:blueberry@127.0.0.1:1/chat";
+
 /// Runs a command on a world that no gateway serves.
 async fn on<const N: usize>(home: &Path, arguments: [&str; N]) -> Output {
     run(home, &[], arguments).await
@@ -188,6 +191,8 @@ async fn a_source_tells_which_databases_and_names_it_has() {
         (&["swiftly", "sqlite:a", "sqlite:b"], 1, "two databases, each postgres://USER@HOST/NAME"),
         (&["swiftly", "postgres://h/a"], 1, "two databases, each postgres://USER@HOST/NAME"),
         (&["morelia", "a.db"], 1, "one database, sqlite:PATH or postgres://USER@HOST/NAME"),
+        (&["uchat", "sqlite:old.db"], 1, "the database old.db cannot be read"),
+        (&["morelia", REFUSED], 1, "the database chat at 127.0.0.1:1 cannot be read"),
         (&["django", "sqlite:a", "sqlite:b"], 1, "one database, sqlite:PATH or postgres://"),
         (&["django", "sqlite:a", "--name", "user="], 1, "user has to have a name"),
         (&["django", "sqlite:a", "--name", "room.id="], 1, "room.id has to have a name"),
@@ -196,6 +201,7 @@ async fn a_source_tells_which_databases_and_names_it_has() {
         let output = within("a command", command.arg("--from").args(arguments).output()).await;
         let stderr = failed(&output.expect("the binary can be started"), code);
         assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("blueberry"), "{stderr}");
     }
 }
 

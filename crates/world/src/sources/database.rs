@@ -3,11 +3,19 @@
 use super::error::SourceError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Decode, Executor, Postgres, Sqlite, Type};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Decode, Executor, Postgres, Sqlite, Type,
+};
 use std::str::FromStr;
 
 /// An open database. Statements name their arguments `$1` and so on, in both kinds.
-pub(super) enum Database {
+pub(super) struct Database {
+    /// The path, or the name and the address of its server: without a password.
+    name: String,
+    connection: Connection,
+}
+
+enum Connection {
     /// Each page is read by itself: a transaction would keep the writers of a database without
     /// write-ahead log waiting.
     Sqlite(SqliteConnection),
@@ -19,18 +27,25 @@ impl Database {
     /// Opens `sqlite:PATH` or `postgres://…`.
     pub(super) async fn open(url: &str) -> Result<Self, SourceError> {
         if url.starts_with("sqlite:") {
-            let options = SqliteConnectOptions::from_str(url)?.read_only(true);
-            return Ok(Self::Sqlite(options.disable_statement_logging().connect().await?));
+            let options = SqliteConnectOptions::from_str(url).map_err(unreadable(url))?;
+            let name = options.get_filename().display().to_string();
+            let options = options.read_only(true).disable_statement_logging();
+            let connection = options.connect().await.map_err(unreadable(&name))?;
+            return Ok(Self { name, connection: Connection::Sqlite(connection) });
         }
         if !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
             return Err(SourceError::Url);
         }
-        let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
-        let mut connection = options.connect().await?;
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-        // The first query takes the snapshot.
-        connection.execute("SELECT 1").await?;
-        Ok(Self::Postgres(connection))
+        let options = PgConnectOptions::from_str(url).map_err(unreadable("of the URL"))?;
+        let database = options.get_database().unwrap_or(options.get_username());
+        let name = format!("{database} at {}:{}", options.get_host(), options.get_port());
+        let connection = begin(options).await.map_err(unreadable(&name))?;
+        Ok(Self { name, connection: Connection::Postgres(connection) })
+    }
+
+    /// True if it is an SQLite database.
+    pub(super) fn is_sqlite(&self) -> bool {
+        matches!(self.connection, Connection::Sqlite(_))
     }
 
     /// Reads all rows of a statement, which is a constant or made of quoted names.
@@ -40,22 +55,25 @@ impl Database {
         arguments: &[i64],
     ) -> Result<Vec<Row>, SourceError> {
         let statement = AssertSqlSafe(statement);
-        Ok(match self {
-            Self::Sqlite(connection) => {
+        let rows = match &mut self.connection {
+            Connection::Sqlite(connection) => {
                 let mut query = sqlx::query::<Sqlite>(statement);
                 for argument in arguments {
                     query = query.bind(*argument);
                 }
-                query.fetch_all(connection).await?.into_iter().map(Row::Sqlite).collect()
+                let rows = query.fetch_all(connection).await;
+                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
             }
-            Self::Postgres(connection) => {
+            Connection::Postgres(connection) => {
                 let mut query = sqlx::query::<Postgres>(statement);
                 for argument in arguments {
                     query = query.bind(*argument);
                 }
-                query.fetch_all(connection).await?.into_iter().map(Row::Postgres).collect()
+                let rows = query.fetch_all(connection).await;
+                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
             }
-        })
+        };
+        rows.map_err(unreadable(&self.name))
     }
 
     /// Reads a number: the column `count` of the first row.
@@ -67,12 +85,25 @@ impl Database {
 
     /// Closes it.
     pub(super) async fn close(self) -> Result<(), SourceError> {
-        match self {
-            Self::Sqlite(connection) => connection.close().await?,
-            Self::Postgres(connection) => connection.close().await?,
-        }
-        Ok(())
+        let closed = match self.connection {
+            Connection::Sqlite(connection) => connection.close().await,
+            Connection::Postgres(connection) => connection.close().await,
+        };
+        closed.map_err(unreadable(&self.name))
     }
+}
+
+/// Connects, and begins the transaction that reads.
+async fn begin(options: PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = options.disable_statement_logging().connect().await?;
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+    // The first query takes the snapshot.
+    connection.execute("SELECT 1").await?;
+    Ok(connection)
+}
+
+fn unreadable(database: &str) -> impl Fn(sqlx::Error) -> SourceError {
+    move |source| SourceError::Database { database: database.to_owned(), source }
 }
 
 /// A row of either kind of database.

@@ -28,7 +28,7 @@ pub(super) fn count(names: &Names) -> String {
 }
 
 pub(super) fn tables(names: &Names, database: &Database) -> Vec<Table> {
-    let statements = Statements { names, is_sqlite: matches!(database, Database::Sqlite(_)) };
+    let statements = Statements { names, is_sqlite: database.is_sqlite() };
     vec![
         Table::new(statements.users(), user),
         Table::new(statements.deleted_author(), deleted_author),

@@ -4,8 +4,16 @@
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// It cannot be opened or read.
-    #[error("the database of the other server cannot be read")]
-    Database(#[from] sqlx::Error),
+    #[error("the database {database} cannot be read")]
+    Database {
+        /// The path, or the name and the address of its server.
+        database: String,
+        /// The cause.
+        source: sqlx::Error,
+    },
+    /// A row has a value of another type.
+    #[error("a row of the database of the other server cannot be read")]
+    Row(#[from] sqlx::Error),
     /// No source has this name.
     #[error("there is no source {name:?}; there are {known}")]
     Unknown {
