@@ -1,6 +1,6 @@
 //! Metrics, recorded through the `metrics` facade.
 
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Gauge, counter, describe_counter, describe_gauge, gauge};
 use std::sync::Arc;
 use tolmach_client::Cause;
 
@@ -58,22 +58,11 @@ fn failure(kind: &'static str) {
     counter!("tolmach_bridge_failures_total", "kind" => kind).increment(1);
 }
 
-/// Counts requests. Those of one operation and outcome in a row look the counter up once.
-#[derive(Default)]
-pub(crate) struct RequestCounter(Option<((&'static str, &'static str), Counter)>);
-
-impl RequestCounter {
-    /// Counts a request.
-    pub(crate) fn count(&mut self, operation: &'static str, outcome: &'static str) {
-        let named = (operation, outcome);
-        if self.0.as_ref().is_none_or(|(known, _)| *known != named) {
-            let counter = counter!(
-                "tolmach_bridge_requests_total", "operation" => operation, "outcome" => outcome
-            );
-            self.0 = Some((named, counter));
-        }
-        self.0.iter().for_each(|(_, counter)| counter.increment(1));
-    }
+pub(crate) fn request(operation: &'static str, outcome: &'static str) {
+    counter!(
+        "tolmach_bridge_requests_total", "operation" => operation, "outcome" => outcome
+    )
+    .increment(1);
 }
 
 pub(crate) fn renewed(granted: bool) {

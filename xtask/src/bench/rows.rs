@@ -293,13 +293,15 @@ fn bridging() -> Vec<Row> {
             AtMost(2.0),
             "",
             beside_proxy("/cpu_us_each"),
-        ),
+        )
+        .explained_by(explanations::BRIDGE),
         row(
             "time that a bridge adds at the median ÷ a plain WebSocket proxy's",
             AtMost(1.5),
             "",
             beside_proxy("/added_us_p50"),
-        ),
+        )
+        .explained_by(explanations::BRIDGE),
     ]
 }
 
