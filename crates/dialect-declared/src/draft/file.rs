@@ -100,6 +100,9 @@ enum Fields {
     Nowhere,
 }
 
+/// Decides on a place by its path from the root, its path among the fields, and its values.
+type Choose<'a> = dyn FnMut(&[String], &[String], &Place) -> Written + 'a;
+
 impl Fields {
     /// The place of the fields of these frames, and the path to it.
     fn of<'p>(&self, frames: &'p Place) -> Option<(&[String], &'p Place)> {
@@ -111,11 +114,7 @@ impl Fields {
     }
 
     /// The patterns of fields that stand nowhere, or in no frame, are those of an empty object.
-    fn frame(
-        &self,
-        frames: &Place,
-        choose: &mut dyn FnMut(&[String], &[String], &Place) -> Written,
-    ) -> String {
+    fn frame(&self, frames: &Place, choose: &mut Choose<'_>) -> String {
         let Some((before, place)) = self.of(frames) else { return "{}".to_owned() };
         frame(place, &mut Vec::new(), &mut |path, place| {
             let whole: Vec<String> = before.iter().chain(path).cloned().collect();
