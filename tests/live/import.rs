@@ -242,7 +242,7 @@ async fn an_export_is_imported_as_it_was() {
     assert_eq!(counts(&succeeded(&other.run(["import", name(&compressed)]).await)), existing);
 }
 
-/// Kills imports into a world in the middle, each time further on: the last one has everything once.
+/// Kills imports into a world, each time further on: the last one has everything once.
 async fn kill_imports(gateway: &Gateway, store: &str) {
     let kills = match std::env::var(KILLS) {
         Ok(kills) => kills.parse().expect("a number of kills"),

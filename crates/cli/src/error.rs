@@ -197,8 +197,8 @@ pub(crate) enum RuntimeError {
     #[error("{0}")]
     World(String),
     #[error(
-        "{0}: the first line is no {{\"world\":{{\"form\":\"tolmach-world/1\",…}}}}; the database of \
-         another server is read with `--from SERVER`"
+        "{0}: the first line is no {{\"world\":{{\"form\":\"tolmach-world/1\",…}}}}; \
+         the database of another server is read with `--from SERVER`"
     )]
     NoWorldHeader(String),
     #[error("the file for refused records cannot be written")]
