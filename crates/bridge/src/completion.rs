@@ -78,8 +78,8 @@ pub(crate) fn history_of_changes(range: HistoryRange, mut page: MessagePage) -> 
     page
 }
 
-/// The place of a message among those of the same time: that of its id. Numbers that stand for other
-/// ids have no order, and so the upstream's stays.
+/// The place of a message among those of the same time: that of its id. Numbers that stand for
+/// other ids have no order, and so the upstream's stays.
 fn order(message: &Message) -> i64 {
     message.id.get().min(EXTERNAL_NUMBER_LIMIT)
 }

@@ -425,8 +425,8 @@ impl LinkTask {
         }
     }
 
-    /// The chat with a user, on a wire where a chat is created like any flow: the one that is there,
-    /// or a new one.
+    /// The chat with a user, on a wire where a chat is created like any flow: the one that is
+    /// there, or a new one.
     async fn chat_as_flow(
         &mut self,
         with: &UserRef,

@@ -30,8 +30,8 @@ pub(crate) struct ReplayArguments {
     /// The file for the capture of what the server did
     #[arg(long, value_name = "FILE", required_unless_present = "diff")]
     pub(crate) output: Option<PathBuf>,
-    /// A file of lines {"login":…,"password":…}, passwords to put in place of the captured ones, and
-    /// {"captured":…,"token":…}, tokens
+    /// A file of lines {"login":…,"password":…}, passwords to put in place of the captured ones,
+    /// and {"captured":…,"token":…}, tokens
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials: Option<PathBuf>,
     /// The most connections that are open at a time

@@ -57,10 +57,10 @@ pub(crate) fn unsupported(what: &'static str) -> Unsupported {
 /// The response that a fault of this operation is answered with.
 pub(crate) fn fault_response(operation: Operation, fault: &Fault) -> Response<Bytes> {
     let mut response = error_response(status(operation, fault), &text(fault));
-    let retry_after = match fault {
-        Fault::TooMany { retry_after } => Some(*retry_after),
-        Fault::Unavailable => Some(UNAVAILABLE_FOR),
-        _ => None,
+    let retry_after = if let Fault::TooMany { retry_after } = fault {
+        Some(*retry_after)
+    } else {
+        matches!(fault, Fault::Unavailable).then_some(UNAVAILABLE_FOR)
     };
     if let Some(retry_after) = retry_after {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);

@@ -22,7 +22,8 @@ const MAIL_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Mails a recovery link, if there is such an account, it has an address, no limit is reached,
-    /// and not too many are being mailed. Deferred, so that neither the response nor its duration tells which it was.
+    /// and not too many are being mailed. Deferred, so that neither the response nor its duration
+    /// tells which it was.
     pub(crate) fn recover(
         &self,
         identifier: RecoveryIdentifier,

@@ -9,7 +9,7 @@ pub(crate) fn copied(head: &Parts) -> Parts {
     let (mut copy, ()) = Request::new(()).into_parts();
     copy.method = head.method.clone();
     copy.version = head.version;
-    // What was parsed once can be parsed again.
+    // A URI that was parsed once can be parsed again.
     copy.uri = head.uri.to_string().try_into().unwrap_or_else(|_| head.uri.clone());
     copy.headers.reserve(head.headers.len());
     for (name, value) in &head.headers {

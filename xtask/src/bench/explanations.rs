@@ -38,7 +38,7 @@ pub(super) const GROWTH: &str = "The data that a `write` touches, above all the 
     10000), from 4.9 to 7.2 µs. The number of flows has no visible effect: 10,000 connections in \
     one flow take 6.5 µs per delivery, in 10,000 flows 6.4. A larger cache would improve it.";
 
-pub(super) const BRIDGE: &str = "43 µs of CPU per message and acknowledgement, where the proxy takes \
-    17; two fifths of it in the kernel. The rest is spread thinly over two sessions and two tasks: \
+pub(super) const BRIDGE: &str = "43 µs of CPU per message and acknowledgement, where the proxy \
+    takes 17; two fifths of it in the kernel. The rest is spread thinly over two sessions and two tasks: \
     looking tokens up in tables that note each use, metrics by name, timers, and copies of the \
     request for each form that a wire may have.";

@@ -14,7 +14,8 @@ use std::borrow::Cow;
 /// Finds the values of frames, and can put others in their places. All other bytes stay.
 ///
 /// Bodies are read as JSON, as JSON in a JSON string, as Python literals, and as
-/// `multipart/form-data` of these, in which the names of files are texts. Memory and time are linear in the frame.
+/// `multipart/form-data` of these, in which the names of files are texts. Memory and time are
+/// linear in the frame.
 ///
 /// ```
 /// use tolmach_dialect::{FieldMap, FieldRole, FieldRule, Frame, Sender};

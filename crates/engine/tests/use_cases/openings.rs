@@ -62,7 +62,7 @@ async fn a_room_that_was_just_opened_is_opened_without_another_read_of_its_messa
 }
 
 #[tokio::test]
-async fn an_opened_room_has_every_change_whoever_has_opened_it_before() {
+async fn an_opened_room_has_every_change_also_after_other_openings() {
     let fixture = Fixture::new();
     let (anna, boris) = (fixture.user("anna").await, fixture.user("boris").await);
     let flow = fixture.group(&anna.1, &[boris.0]).await;
@@ -132,7 +132,7 @@ async fn the_members_of_a_room_that_was_just_opened_are_not_read_again() {
 }
 
 #[tokio::test]
-async fn a_room_is_shown_as_it_is_whoever_has_opened_it_before() {
+async fn a_room_is_shown_as_it_is_also_after_other_openings() {
     let fixture = Fixture::new();
     let (anna, boris) = (fixture.user("anna").await, fixture.user("boris").await);
     let (carl, _) = fixture.user("carl").await;

@@ -11,7 +11,8 @@ const MAX_FIELDS: usize = 200;
 const MAX_OPERATIONS: usize = 2_000;
 /// The most notes.
 const MAX_NOTES: usize = 100;
-/// The longest name of an operation and path of a field, in bytes. Longer ones are counted together.
+/// The longest name of an operation and path of a field, in bytes. Longer ones are counted
+/// together.
 const MAX_NAME: usize = 256;
 /// The longest frame of an example, in bytes.
 const MAX_FRAME: usize = 4_096;

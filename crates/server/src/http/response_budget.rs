@@ -55,8 +55,8 @@ impl ResponseBudget {
         self.accounts.of(client)
     }
 
-    /// Reserves what a request makes the process hold until it is answered, without its body. One of
-    /// HTTP/2 is one of many on its connection, and so always counts.
+    /// Reserves what a request makes the process hold until it is answered, without its body. One
+    /// of HTTP/2 is one of many on its connection, and so always counts.
     pub(super) fn begin<B>(
         &self,
         client: IpAddr,

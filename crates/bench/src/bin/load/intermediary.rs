@@ -18,7 +18,7 @@ pub(crate) enum Intermediary {
 }
 
 impl Intermediary {
-    /// Starts it before the gateway at `upstream`, which serves `wire`, and waits until it is ready.
+    /// Starts it before the gateway at `upstream`, which serves `wire`. Waits until it is ready.
     pub(crate) fn start(
         self,
         upstream: SocketAddr,

@@ -50,8 +50,8 @@ pub(crate) struct Arguments {
 /// Measures the server's CPU per delivered frame, in microseconds, and the time from posting to
 /// delivery.
 pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
-    let Arguments { subject, wire, frame, members, single, many, in_flight, rate, seconds, record } =
-        arguments;
+    let Arguments { subject, wire, frame, members, single, many, .. } = arguments;
+    let Arguments { in_flight, rate, seconds, record, .. } = arguments;
     let data = data_folder()?;
     let (server, group) = match subject {
         Subject::Floor => {

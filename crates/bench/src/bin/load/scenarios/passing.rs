@@ -48,8 +48,8 @@ pub(crate) struct Arguments {
 /// Measures the CPU of the program between for a message and its acknowledgement, and the time that
 /// it adds at the median, in microseconds.
 ///
-/// The gateway's store is in memory, so that the times of a disk hide nothing. Every sender posts to
-/// a group of its own.
+/// The gateway's store is in memory, so that the times of a disk hide nothing. Every sender posts
+/// to a group of its own.
 pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
     let Arguments { through, upstream, wire, connections, requests, single } = arguments;
     if connections == 0 || requests == 0 || single < PARTS {
