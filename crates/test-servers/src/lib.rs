@@ -9,12 +9,14 @@ mod error;
 mod policy;
 mod postgres;
 mod process;
+mod processor_times;
 mod proxy;
 mod redis;
 mod s3;
 
 pub use policy::skipped;
 pub use postgres::{Durability, Postgres};
+pub use processor_times::ProcessorTimes;
 pub use proxy::Proxy;
 pub use redis::Redis;
 pub use s3::S3;

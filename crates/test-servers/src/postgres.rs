@@ -3,6 +3,7 @@
 use crate::error::StartError;
 use crate::policy;
 use crate::process::{Account, Kind, Server, find_program, private_folder};
+use crate::processor_times::ProcessorTimes;
 use rustix::process::Signal;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,12 @@ impl Postgres {
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.0.port())
+    }
+
+    /// The processor times of its processes.
+    #[must_use]
+    pub fn processor_times(&self) -> ProcessorTimes {
+        self.0.processor_times()
     }
 
     /// Ends it in immediate mode, like a crash: connections are cut, and nothing is cleaned up.

@@ -1,6 +1,7 @@
 //! A server: its process, its port, its folder and its log.
 
 use crate::error::StartError;
+use crate::processor_times::ProcessorTimes;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -156,6 +157,12 @@ impl<K: Kind> Server<K> {
                 }
             }
         }
+    }
+
+    /// The processor times of it and of all its descendants.
+    pub(crate) fn processor_times(&self) -> ProcessorTimes {
+        self.pid()
+            .map_or_else(ProcessorTimes::default, |pid| ProcessorTimes::of(with_descendants(pid)))
     }
 
     /// The id of the process while it runs.

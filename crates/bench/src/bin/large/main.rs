@@ -1,7 +1,8 @@
 //! Large worlds: what reading and membership cost where users, flows and messages are many.
 //!
 //! Builds a world by SQL in a new database of each kind, measures the store in this process, and
-//! prints a table with the aims. `cargo xtask bench --large` runs it.
+//! prints a table with the aims. CPU is that of this process, which has SQLite in it, and that of
+//! PostgreSQL's processes, for each operation. `cargo xtask bench --large` runs it.
 
 mod measure;
 mod result;
@@ -10,8 +11,9 @@ mod world;
 mod writes;
 
 use clap::Parser;
-use measure::Row;
+use measure::{Meter, Row};
 use result::LargeResult;
+use rows::Measuring;
 use std::io::Write;
 use std::sync::Arc;
 use tolmach_bus::InProcess;
@@ -47,7 +49,9 @@ enum Kind {
 async fn main() -> LargeResult<()> {
     let arguments = Arguments::parse();
     let size = if arguments.short { Size::SHORT } else { Size::WHOLE };
-    let mut table = String::from("| row | store | measured | aim | |\n|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| row | store | time | CPU | CPU of PostgreSQL | aim | |\n|---|---|---|---|---|---|---|\n",
+    );
     for kind in [Kind::Sqlite, Kind::Postgres] {
         if arguments.store.is_some_and(|only| only != kind) {
             continue;
@@ -73,10 +77,22 @@ impl Kind {
     }
 }
 
-/// Builds a world in a new database and measures the rows whose name contains `only`.
+/// Measures the rows whose name contains `only`, in new databases.
 async fn measure(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
+    let mut rows = Vec::new();
+    if rows::is_any_of(only) {
+        rows.extend(measure_world(kind, size, only).await?);
+    }
+    if kind == Kind::Postgres && "writes".contains(only) {
+        rows.extend(writes::measure(size.load).await?);
+    }
+    Ok(rows)
+}
+
+/// Builds a world in a new database and measures its rows.
+async fn measure_world(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    let (url, _server) = match kind {
+    let (url, server) = match kind {
         Kind::Sqlite => {
             let file = folder.path().join("large.sqlite");
             (format!("sqlite://{}?mode=rwc", file.display()), None)
@@ -88,10 +104,8 @@ async fn measure(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
     };
     let world = World::build(&url, size).await?;
     let store = SqlStore::open(&url, Arc::new(InProcess::default()), Options::default()).await?;
-    let mut rows = rows::measure(&store, &world, only).await?;
+    let meter = Meter { server: server.as_ref() };
+    let rows = Measuring { store: &store, world: &world, meter }.measure(only).await?;
     store.close().await;
-    if kind == Kind::Postgres && "writes".contains(only) {
-        rows.extend(writes::measure(size.load).await?);
-    }
     Ok(rows)
 }

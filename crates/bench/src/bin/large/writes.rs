@@ -1,7 +1,7 @@
 //! The rows about gateways that write to one PostgreSQL, whose flush takes 4 ms or which is 1 ms
 //! away.
 
-use crate::measure::{Row, millis};
+use crate::measure::{Aim, Cost, Measured, Meter, Row};
 use crate::result::LargeResult;
 use futures_util::future::try_join_all;
 use sea_orm::{ConnectionTrait, Database};
@@ -29,38 +29,41 @@ const TEXT_BYTES: usize = 200;
 
 /// Measures the rows, each load for this time.
 pub(crate) async fn measure(length: Duration) -> LargeResult<Vec<Row>> {
-    let mut rows = Vec::new();
     let server = Postgres::start(Durability::Full);
     let senders = seed(&server.url()).await?;
     let proxy = Proxy::to(&server.address());
     proxy.delay(WAY);
-    let far = server.url_at(&proxy.address());
-    let lone = load(&far, 1, &senders[..1], length).await?;
-    let all = load(&far, 1, &senders[..SENDERS], length).await?;
-    rows.push(Row {
-        name: "writes: a lone send at 1 ms",
-        value: lone.median,
-        unit: "ms",
-        aim: 3.5,
-    });
-    let each = 1e6 / all.rate;
-    rows.push(Row { name: "writes: a message of 64 at 1 ms", value: each, unit: "µs", aim: 66.7 });
+    let (far, near) = (server.url_at(&proxy.address()), server.url());
+    let meter = Meter { server: Some(&server) };
+    let lone = load(meter, &far, 1, &senders[..1], length).await?;
+    let all = load(meter, &far, 1, &senders[..SENDERS], length).await?;
     slow_flushes(&server).await?;
-    let one = load(&server.url(), 1, &senders, length).await?;
-    let two = load(&server.url(), 2, &senders, length).await?;
-    let four = load(&server.url(), 4, &senders, length).await?;
-    let ratio = |name, value, aim| Row { name, value, unit: "×", aim };
-    let each = 1e6 / one.rate;
-    rows.push(Row {
-        name: "writes: a message, flush of 4 ms",
-        value: each,
-        unit: "µs",
-        aim: 318.0,
-    });
-    rows.push(ratio("writes: rate of 1 gateway in that of 2", one.rate / two.rate, 1.0 / 1.7));
-    rows.push(ratio("writes: rate of 1 gateway in that of 4", one.rate / four.rate, 1.0 / 2.8));
-    rows.push(ratio("writes: p50 of 4 gateways in that of 1", four.median / one.median, 1.5));
-    Ok(rows)
+    let one = load(meter, &near, 1, &senders, length).await?;
+    let two = load(meter, &near, 2, &senders, length).await?;
+    let four = load(meter, &near, 4, &senders, length).await?;
+    let lone = Cost { time: lone.median, ..lone.each };
+    let row = |name, cost, micros| {
+        let aim = Aim::Time(Duration::from_micros(micros));
+        Row { name, measured: Measured::Cost(cost), aim }
+    };
+    let ratio = |name, part: Duration, whole: Duration, aim| {
+        let ratio = part.as_secs_f64() / whole.as_secs_f64();
+        Row { name, measured: Measured::Ratio(ratio), aim: Aim::Ratio(aim) }
+    };
+    let (of_one, of_two, of_four) = (one.each.time, two.each.time, four.each.time);
+    Ok(vec![
+        row("writes: a lone send at 1 ms", lone, 3_500),
+        row("writes: a message of 64 at 1 ms", all.each, 67),
+        row("writes: a message, flush of 4 ms", one.each, 318),
+        Row {
+            name: "writes: a message of 4 gateways, flush of 4 ms",
+            measured: Measured::Cost(four.each),
+            aim: Aim::None,
+        },
+        ratio("writes: rate of 1 gateway in that of 2", of_two, of_one, 1.0 / 1.7),
+        ratio("writes: rate of 1 gateway in that of 4", of_four, of_one, 1.0 / 2.8),
+        ratio("writes: p50 of 4 gateways in that of 1", four.median, one.median, 1.5),
+    ])
 }
 
 /// Makes every flush of the server take 4 ms longer, as on a slower disk. Commits that wait
@@ -114,14 +117,15 @@ async fn seed(url: &str) -> LargeResult<Vec<Sender>> {
 
 /// The result of a load.
 struct Load {
-    /// Messages per second.
-    rate: f64,
-    /// The median time of a message, in milliseconds.
-    median: f64,
+    /// The cost of a message; its time is that of the load, shared by all messages.
+    each: Cost,
+    /// The median time from sending a message to its commit.
+    median: Duration,
 }
 
 /// Sends from each of some gateways for a time: each has as many of the senders, at most 64.
 async fn load(
+    meter: Meter<'_>,
     url: &str,
     gateways: usize,
     senders: &[Sender],
@@ -129,7 +133,7 @@ async fn load(
 ) -> LargeResult<Load> {
     let stores = try_join_all((0..gateways).map(|_| open(url))).await?;
     let each = SENDERS.min(senders.len() / gateways);
-    let began = Instant::now();
+    let (beginning, began) = (meter.begin(), Instant::now());
     let mut tasks = Vec::new();
     for (store, senders) in stores.iter().zip(senders.chunks(each)) {
         for sender in senders {
@@ -141,13 +145,13 @@ async fn load(
     for task in tasks {
         times.extend(task.await??);
     }
-    let elapsed = began.elapsed().as_secs_f64();
+    let each = meter.cost_of_each(&beginning, times.len());
     for store in stores {
         store.close().await;
     }
     times.sort_unstable();
-    let middle = times.get(times.len() / 2).ok_or("nothing was sent")?;
-    Ok(Load { rate: times.len() as f64 / elapsed, median: millis(*middle) })
+    let median = times.get(times.len() / 2).copied().ok_or("nothing was sent")?;
+    Ok(Load { each, median })
 }
 
 /// Sends one message after another, and returns the time of each.

@@ -3,7 +3,7 @@
 use crate::cpu_sets::with_all_cpus;
 use crate::result::BenchResult;
 use std::path::Path;
-use tolmach_test_servers::{Durability, Postgres, Redis};
+use tolmach_test_servers::{Durability, Postgres, ProcessorTimes, Redis};
 
 /// The kind of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -17,17 +17,17 @@ pub(crate) enum DatabaseKind {
 /// A database. A server is stopped when this is dropped.
 pub(crate) struct Database {
     url: String,
-    _server: Option<Postgres>,
+    server: Option<Postgres>,
 }
 
 impl Database {
     /// A new database; a file is created in `data`.
     pub(crate) fn start(kind: DatabaseKind, data: &Path) -> BenchResult<Self> {
         Ok(match kind {
-            DatabaseKind::Sqlite => Self { url: sqlite_url(data), _server: None },
+            DatabaseKind::Sqlite => Self { url: sqlite_url(data), server: None },
             DatabaseKind::Postgres => {
                 let server = with_all_cpus(|| Postgres::start(Durability::Full))?;
-                Self { url: server.url(), _server: Some(server) }
+                Self { url: server.url(), server: Some(server) }
             }
         })
     }
@@ -35,6 +35,11 @@ impl Database {
     /// Its URL, as the gateway's configuration has it.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// The processor times of its server; those of a file are its readers'.
+    pub(crate) fn processor_times(&self) -> ProcessorTimes {
+        self.server.as_ref().map(Postgres::processor_times).unwrap_or_default()
     }
 }
 

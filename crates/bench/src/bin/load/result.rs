@@ -2,5 +2,8 @@
 
 use std::error::Error;
 
+/// Any error.
+pub(crate) type BenchError = Box<dyn Error + Send + Sync>;
+
 /// Any error ends the run: half a run gives no figures.
-pub(crate) type BenchResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
+pub(crate) type BenchResult<T> = Result<T, BenchError>;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tolmach_bus::InProcess;
-use tolmach_domain::{Content, FlowId, FlowKind, FlowKindFilter};
+use tolmach_domain::{Content, FlowId, FlowKind, FlowKindFilter, UserSummary};
 use tolmach_engine::ports::{
     CreateFlow, FlowLimits, FlowStore, MessageStore, NewSession, NewUser, PostMessage,
     SessionStore, Store, TokenHash, UserStore,
@@ -104,10 +104,33 @@ impl Seeder {
         count: usize,
         bytes: usize,
     ) -> BenchResult<()> {
-        let (store, author) = (self.store.clone(), author.summary());
-        let post = move |_| {
+        let rooms = [(author.summary(), flow)];
+        self.post_in_turn(rooms.into(), count, bytes).await
+    }
+
+    /// Posts as many messages to each of these groups, by the user who owns it.
+    pub(crate) async fn post_to_each(
+        &self,
+        owners: &[BenchUser],
+        flows: &[FlowId],
+        count: usize,
+        bytes: usize,
+    ) -> BenchResult<()> {
+        let rooms = owners.iter().map(BenchUser::summary).zip(flows.iter().copied());
+        self.post_in_turn(rooms.collect(), count * flows.len(), bytes).await
+    }
+
+    async fn post_in_turn(
+        &self,
+        rooms: Arc<[(UserSummary, FlowId)]>,
+        count: usize,
+        bytes: usize,
+    ) -> BenchResult<()> {
+        let store = self.store.clone();
+        let post = move |number: usize| {
+            let (author, flow) = rooms[number % rooms.len()].clone();
             let message = PostMessage {
-                author: author.clone(),
+                author,
                 flow,
                 kinds: FlowKindFilter::Any,
                 content: Content::text("x".repeat(bytes)),

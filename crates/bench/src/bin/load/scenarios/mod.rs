@@ -9,6 +9,7 @@ mod inserts;
 mod nodes;
 mod passing;
 mod requests;
+mod rooms;
 mod sends;
 mod start;
 mod storm;
@@ -36,12 +37,14 @@ pub(crate) enum Scenario {
     Inserts(inserts::Arguments),
     /// Requests that are answered without the store: server CPU of each, and the time to the answer
     Requests(requests::Arguments),
-    /// Messages through a proxy, a bridge or a recorder: its CPU for each, and the time that it adds
+    /// Messages through a proxy, a bridge or a recorder: its CPU for each, and the time it adds
     Passing(passing::Arguments),
     /// A comparison of two captures: its time and memory
     Diff(diff::Arguments),
     /// Histories: reads in a second
     History(history::Arguments),
+    /// Rooms opened at once: the times until they are open, and the refusals
+    Rooms(rooms::Arguments),
     /// Two gateways: the CPU that the second one adds to a message
     Nodes(nodes::Arguments),
     /// A start on a store with many messages: the time until the gateway is ready
@@ -58,6 +61,7 @@ impl Scenario {
         let (postgres, redis) = match self {
             Scenario::Sends(arguments) => (arguments.store == DatabaseKind::Postgres, false),
             Scenario::Inserts(arguments) => (arguments.store == DatabaseKind::Postgres, false),
+            Scenario::Rooms(arguments) => (arguments.store == DatabaseKind::Postgres, false),
             Scenario::Nodes(_) => (true, true),
             Scenario::FanOut(_)
             | Scenario::Growth(_)
@@ -92,6 +96,7 @@ impl Scenario {
             Scenario::Passing(arguments) => passing::measure(arguments).await,
             Scenario::Diff(arguments) => diff::measure(arguments),
             Scenario::History(arguments) => history::measure(arguments).await,
+            Scenario::Rooms(arguments) => rooms::measure(arguments).await,
             Scenario::Nodes(arguments) => nodes::measure(arguments).await,
             Scenario::Start(arguments) => start::measure(arguments).await,
             Scenario::Siege(arguments) => siege::measure(arguments).await,
