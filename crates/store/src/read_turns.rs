@@ -1,10 +1,10 @@
-//! Turns at reads of several statements.
+//! Turns at reads.
 //!
-//! Such a read holds a connection, and what it has read, until it is done. A user has one of them
-//! at a time, and the others wait without anything: the line for connections has each user once,
-//! so that users take turns. Reads whose cost grows with the world have a line and connections of
-//! their own, and the short reads, which need no turn, have others. A read that would wait longer
-//! than it may is refused at once.
+//! A read of several statements holds a connection, and what it has read, until it is done. A user
+//! has one of them at a time, and the others wait without anything: the line for connections has
+//! each user once, so that users take turns. Reads whose cost grows with the world have a line and
+//! connections of their own, and so have the short reads, which are served by age. A read that
+//! would wait longer than it may is refused at once.
 
 use crate::connect::{ReadLimit, ReadPool};
 use crate::job_queue::closed;
@@ -26,6 +26,8 @@ pub(crate) enum ReadClass {
     Page,
     /// It grows with the world: a list of all flows, a search.
     Scan,
+    /// A record or a few, found by their keys.
+    Point,
 }
 
 /// A connection that one read at a time uses.
@@ -36,13 +38,21 @@ pub(crate) struct Reader {
     pub(crate) limit: ReadLimit,
 }
 
-/// The turns at reads of several statements.
+/// The turns at reads.
 pub(crate) struct ReadTurns<R = Reader> {
     pages: Arc<Line<R>>,
     scans: Arc<Line<R>>,
+    points: Arc<Line<R>>,
     users: Mutex<Users>,
     /// The longest wait.
     patience: Duration,
+}
+
+/// The connections of each class.
+pub(crate) struct TurnConnections<R> {
+    pub(crate) points: Vec<R>,
+    pub(crate) pages: Vec<R>,
+    pub(crate) scans: Vec<R>,
 }
 
 /// The connections of a class, and the reads that wait for one.
@@ -69,8 +79,8 @@ struct Users {
 struct UserTurns {
     /// One permit.
     turn: Arc<Semaphore>,
-    /// The numbers of reads that run or wait, of pages and of scans.
-    reads: [AtomicUsize; 2],
+    /// The numbers of reads that run or wait, by [`ReadClass`].
+    reads: [AtomicUsize; 3],
 }
 
 /// A read of a user, which runs or waits.
@@ -103,9 +113,11 @@ impl AsReader for Reader {
 
 impl<R: AsReader> ReadTurns<R> {
     /// Turns at these connections, each of them after a wait of at most `patience`.
-    pub(crate) fn new(pages: Vec<R>, scans: Vec<R>, patience: Duration) -> Self {
-        let [pages, scans] = [pages, scans].map(|readers| Arc::new(Line::new(readers)));
-        Self { pages, scans, users: Mutex::default(), patience }
+    pub(crate) fn new(connections: TurnConnections<R>, patience: Duration) -> Self {
+        let TurnConnections { points, pages, scans } = connections;
+        let [points, pages, scans] =
+            [points, pages, scans].map(|readers| Arc::new(Line::new(readers)));
+        Self { pages, scans, points, users: Mutex::default(), patience }
     }
 
     /// Waits for the turn of a read of this user; without one, for that of the next read.
@@ -118,11 +130,11 @@ impl<R: AsReader> ReadTurns<R> {
         let line = match class {
             ReadClass::Page => &self.pages,
             ReadClass::Scan => &self.scans,
+            ReadClass::Point => &self.points,
         };
         let turns_of_user = user.map(|user| self.of_user(user));
-        let [pages, scans] = turns_of_user.as_ref().map_or([0, 0], |turns| turns.ahead());
         // Each of the reads that the same user has ahead waits in its own line.
-        let ahead = self.pages.wait_of(pages).saturating_add(self.scans.wait_of(scans));
+        let ahead = turns_of_user.as_ref().map_or(Duration::ZERO, |turns| self.wait_of(turns));
         line.check_wait(ahead, self.patience)?;
         let of_user = match turns_of_user {
             Some(turns) => {
@@ -146,6 +158,16 @@ impl<R: AsReader> ReadTurns<R> {
         })
     }
 
+    /// The time until the reads of a user are done that run or wait.
+    fn wait_of(&self, turns: &UserTurns) -> Duration {
+        let [pages, scans, points] =
+            turns.reads.each_ref().map(|reads| reads.load(Ordering::Relaxed));
+        let of_lines = [(&self.pages, pages), (&self.scans, scans), (&self.points, points)];
+        of_lines
+            .into_iter()
+            .fold(Duration::ZERO, |sum, (line, reads)| sum.saturating_add(line.wait_of(reads)))
+    }
+
     fn of_user(&self, user: UserId) -> Arc<UserTurns> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = users.turns.get(&user).and_then(Weak::upgrade) {
@@ -164,11 +186,6 @@ impl<R: AsReader> ReadTurns<R> {
 impl UserTurns {
     fn new() -> Self {
         Self { turn: Arc::new(Semaphore::new(1)), reads: Default::default() }
-    }
-
-    /// The numbers of reads that run or wait, of pages and of scans.
-    fn ahead(&self) -> [usize; 2] {
-        self.reads.each_ref().map(|reads| reads.load(Ordering::Relaxed))
     }
 }
 
@@ -288,10 +305,12 @@ mod tests {
     type Turns = ReadTurns<Counted>;
     type Read<'a> = BoxFuture<'a, Result<ReadTurn<Counted>, StoreError>>;
 
-    /// Turns at this many connections of pages and one of scans.
+    /// Turns at this many connections of pages, one of scans and one of points.
     fn turns_at(connections: usize) -> Turns {
         let pages = (0..connections).map(|_| Counted::default()).collect();
-        ReadTurns::new(pages, vec![Counted::default()], PATIENCE)
+        let one = || vec![Counted::default()];
+        let connections = TurnConnections { points: one(), pages, scans: one() };
+        ReadTurns::new(connections, PATIENCE)
     }
 
     /// A read of the user with this number, 0 for none, which has begun to wait.
@@ -421,6 +440,30 @@ mod tests {
     }
 
     #[test]
+    fn short_reads_wait_by_age_and_those_that_would_wait_too_long_are_refused_at_once() {
+        let turns = turns_at(1);
+        let point = || {
+            let mut waiting = turns.take(ReadClass::Point, None).boxed();
+            match (&mut waiting).now_or_never() {
+                Some(turn) => std::future::ready(turn).boxed(),
+                None => waiting,
+            }
+        };
+        let held = turn(&mut point()).expect("there is a free turn");
+        // Two seconds are less than five of these.
+        turns.points.typical.store(400_001, Ordering::Relaxed);
+        let mut waiting: Vec<_> = (0..5).map(|_| point()).collect();
+        assert!(waiting.iter_mut().all(|waiting| turn(waiting).is_none()));
+        let refused = point().now_or_never().expect("it does not wait");
+        assert_eq!(refused.err(), Some(StoreError::Refused(Fault::Unavailable)));
+        assert!(turn(&mut read(&turns, 1)).is_some(), "pages are another line");
+        drop(held);
+        for next in &mut waiting {
+            assert!(turn(next).is_some());
+        }
+    }
+
+    #[test]
     fn the_typical_time_follows_the_reads() {
         let line: Line<Counted> = Line::new(vec![Counted::default()]);
         for _ in 0..100 {
@@ -437,7 +480,9 @@ mod tests {
     #[test]
     fn a_connection_is_told_of_the_end_of_each_turn() {
         let reader = Counted::default();
-        let turns = ReadTurns::new(vec![reader.clone()], Vec::new(), PATIENCE);
+        let pages = vec![reader.clone()];
+        let connections = TurnConnections { points: Vec::new(), pages, scans: Vec::new() };
+        let turns = ReadTurns::new(connections, PATIENCE);
         for ended in 1..=3 {
             let turn = turn(&mut read(&turns, 1)).expect("there is a free turn");
             assert!(turn.reader().is_ok());

@@ -2,13 +2,13 @@
 
 use crate::batch::Batch;
 use crate::commit_time::last_commit_time;
-use crate::connect::{self, HeldConnection, ReadPool, Reads, Target, Use};
+use crate::connect::{self, HeldConnection, ReadLimit, ReadPool, Reads, Target, Use};
 use crate::deadline::Deadline;
 use crate::error::store_error;
 use crate::job::{Change, Work};
 use crate::job_queue::{JobQueue, Owner, closed};
 use crate::options::{Counters, Options, ReadConnections, Stats};
-use crate::read_turns::{ReadClass, ReadTurn, ReadTurns, Reader};
+use crate::read_turns::{ReadClass, ReadTurn, ReadTurns, Reader, TurnConnections};
 use crate::scope::Scope;
 use crate::sql;
 use crate::writer::Writer;
@@ -101,11 +101,13 @@ impl SqlStore {
         }
         let ReadConnections { points, pages, scans } = options.split_read_connections();
         let readers = target.connect_readers(points, options.timeout).await?;
+        let of_points = || Reader { database: readers.clone(), limit: ReadLimit::new() };
+        let points = (0..points).map(|_| of_points()).collect();
         let pages = connect_readers(&target, Reads::Pages, pages, options.timeout).await?;
         let scans = connect_readers(&target, Reads::Any, scans, options.timeout).await?;
         let turn_readers: Vec<ReadPool> =
             pages.iter().chain(&scans).map(|reader| reader.database.clone()).collect();
-        let read_turns = ReadTurns::new(pages, scans, options.timeout);
+        let read_turns = ReadTurns::new(TurnConnections { points, pages, scans }, options.timeout);
         let concurrent = sql::is_concurrent(readers.get_database_backend());
         let queue = Arc::new(JobQueue::new(options.queue_bytes, concurrent));
         let counters = Arc::new(Counters::default());
@@ -190,9 +192,24 @@ impl SqlStore {
         self.submit(owner, size + JOB_SIZE, work, answered).await?.await
     }
 
-    /// Reads, again for each connection that turns out to be dead: after an outage of the server
-    /// all connections of the pool are.
+    /// Reads a record or a few, found by their keys, in their turn.
     pub(crate) async fn read<T, F>(
+        &self,
+        work: impl Fn() -> F + Send + Sync,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        self.read_in_turn(|| async {
+            let _turn = self.read_turns.take(ReadClass::Point, None).await?;
+            work().await
+        })
+        .await
+    }
+
+    /// Reads in a turn that `work` takes, again for each connection that turns out to be dead:
+    /// after an outage of the server all connections of the pool are.
+    pub(crate) async fn read_in_turn<T, F>(
         &self,
         work: impl Fn() -> F + Send + Sync,
     ) -> Result<T, StoreError>
@@ -232,7 +249,7 @@ impl SqlStore {
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let turn = self.read_turns.take(ReadClass::Page, Some(user)).await?;
             let Reader { database, limit } = turn.reader()?;
             let connection = database.hold().await.map_err(store_error)?;
@@ -272,7 +289,8 @@ impl Drop for SqlStore {
 #[async_trait]
 impl Store for SqlStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|| async { self.readers.ping().await.map_err(store_error) }).await
+        // Without a turn, so that it does not wait behind the reads that do for theirs.
+        self.read_in_turn(|| async { self.readers.ping().await.map_err(store_error) }).await
     }
 
     async fn close(&self) {
@@ -304,4 +322,27 @@ async fn connect_readers(
         readers.push(Reader { database, limit });
     }
     Ok(readers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use tolmach_engine::memory::MemoryBus;
+    use tolmach_engine::ports::UserStore;
+
+    #[tokio::test]
+    async fn a_store_whose_short_reads_wait_answers_a_ping() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("ping.db").display());
+        let options = Options { read_connections: 3, ..Options::default() };
+        let store = SqlStore::open(&url, Arc::new(MemoryBus::new()), options).await.unwrap();
+        let held = store.read_turns.take(ReadClass::Point, None).await.unwrap();
+        let mut reading = store.user(UserId::new(1).unwrap());
+        assert!((&mut reading).now_or_never().is_none(), "it waits for its turn");
+        store.ping().await.unwrap();
+        drop(held);
+        assert_eq!(reading.await, Ok(None));
+        store.close().await;
+    }
 }

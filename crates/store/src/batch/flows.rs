@@ -3,13 +3,13 @@
 use super::lookups::distinct;
 use super::transaction::Batch;
 use crate::entities::{flow, member};
-use crate::error::store_error;
+use crate::error::{corrupt, store_error};
 use crate::read;
 use crate::rows::{flow as to_flow, flow_id, photo_columns, user_summary};
 use crate::sql::{self, get};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult,
-    IntoActiveModel, PaginatorTrait, QueryFilter, Set,
+    IntoActiveModel, QueryFilter, Set,
 };
 use std::collections::HashMap;
 use tolmach_domain::{
@@ -216,27 +216,32 @@ impl Batch {
         by: UserId,
         kinds: FlowKindFilter,
     ) -> Result<flow::Model, StoreError> {
-        let found = flow::Entity::find_by_id(id.get()).filter(flow::Column::DeletedAt.is_null());
-        let found =
-            found.one(&self.transaction).await.map_err(store_error)?.ok_or(Fault::NoSuchFlow)?;
-        if member::Entity::find_by_id((id.get(), by.get()))
-            .count(&self.transaction)
-            .await
-            .map_err(store_error)?
-            == 0
-        {
+        let values = vec![id.get().into(), by.get().into()];
+        let row = sql::row(&self.transaction, &sql::FLOW_AND_MEMBERSHIP, values).await?;
+        let row = row.ok_or(Fault::NoSuchFlow)?;
+        if get::<Option<i64>>(&row, "read_version")?.is_none() {
             return Err(Fault::NoSuchFlow.into());
         }
+        let found = flow::Model::from_query_result(&row, "").map_err(store_error)?;
         if !kinds.include(found.kind.into()) {
             return Err(Fault::WrongKind.into());
         }
         Ok(found)
     }
 
-    /// The number of these users that are members of the flow.
-    async fn count_members(&self, flow: FlowId, users: &[UserId]) -> Result<usize, StoreError> {
-        let pairs: Vec<(i64, i64)> = users.iter().map(|user| (flow.get(), user.get())).collect();
-        Ok(self.memberships(&pairs).await?.len())
+    /// The number of a flow's members, and the number of these users among them.
+    async fn count_members(
+        &self,
+        flow: FlowId,
+        users: &[UserId],
+    ) -> Result<(usize, usize), StoreError> {
+        let backend = self.transaction.get_database_backend();
+        let list = sql::integer_list(backend, users.iter().map(|user| user.get()));
+        let values = vec![flow.get().into(), list];
+        let row = sql::row(&self.transaction, sql::count_members(backend), values).await?;
+        let row = row.ok_or_else(|| corrupt("a count without a row"))?;
+        let count = |column| usize::try_from(get::<i64>(&row, column)?).map_err(corrupt);
+        Ok((count("members")?, count("listed")?))
     }
 
     /// Gives a flow a new commit time, and returns it.
@@ -266,10 +271,11 @@ impl Batch {
         self.spend(by, Quota::Members, users.len(), &limits, now).await?;
         self.check_blocks(by, &users).await?;
         let added = self.user_summaries(&users).await?;
-        if self.count_members(flow, &users).await? > 0 {
+        let (members, listed) = self.count_members(flow, &users).await?;
+        if listed > 0 {
             return Err(Fault::AlreadyMember.into());
         }
-        limits.check_members(self.member_count(flow).await? + users.len())?;
+        limits.check_members(members + users.len())?;
         if added.is_empty() {
             return Ok(());
         }
@@ -289,7 +295,8 @@ impl Batch {
     ) -> Result<(), StoreError> {
         self.owned(flow, by, FlowKindFilter::Shared).await?;
         let users = distinct(users);
-        if self.count_members(flow, &users).await? < users.len() {
+        let pairs: Vec<(i64, i64)> = users.iter().map(|user| (flow.get(), user.get())).collect();
+        if self.memberships(&pairs).await?.len() < users.len() {
             return Err(Fault::NotMember.into());
         }
         if users.contains(&by) {

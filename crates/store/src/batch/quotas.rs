@@ -4,7 +4,7 @@ use super::transaction::Batch;
 use crate::error::corrupt;
 use crate::rows::session_id;
 use crate::sql::{self, get};
-use tolmach_domain::{EventKind, FlowId, Timestamp, UserId};
+use tolmach_domain::{EventKind, Timestamp, UserId};
 use tolmach_engine::ports::{FlowLimits, Quota, StoreError};
 
 /// The largest number of rows that one request removes because there are too many. There is one
@@ -37,14 +37,6 @@ impl Batch {
         let count = u64::try_from(get::<i64>(&row, "amount")?).map_err(corrupt)?;
         let expires_at = Timestamp::from_micros(get(&row, "expires_at")?);
         Ok(quota.check(limits, count, expires_at, now)?)
-    }
-
-    /// The number of members of a flow.
-    pub(super) async fn member_count(&self, flow: FlowId) -> Result<usize, StoreError> {
-        let statement = "SELECT count(*) AS number FROM member WHERE flow_id = $1";
-        let row = sql::row(&self.transaction, statement, vec![flow.get().into()]).await?;
-        let row = row.ok_or_else(|| corrupt("a count without a row"))?;
-        usize::try_from(get::<i64>(&row, "number")?).map_err(corrupt)
     }
 
     /// Removes the sessions of a user beyond the newest `most` that have not ended.

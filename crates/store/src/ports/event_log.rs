@@ -19,7 +19,7 @@ impl EventLog for SqlStore {
         flows: Option<&[FlowId]>,
         limit: u32,
     ) -> Result<ChangesPage, StoreError> {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let (newest, snapshot) = self.snapshot_with_time(None).await?;
             read::changes_after(&snapshot.transaction, (after, newest), flows, limit).await
         })

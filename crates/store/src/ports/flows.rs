@@ -85,7 +85,7 @@ impl FlowStore for SqlStore {
         members: bool,
         max_bytes: usize,
     ) -> Result<Option<FlowSummary>, StoreError> {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let snapshot = self.snapshot(viewer).await?;
             read::flow_summary(&snapshot.transaction, flow, viewer, members, max_bytes).await
         })
@@ -96,7 +96,7 @@ impl FlowStore for SqlStore {
         &self,
         query: FlowSummaryQuery,
     ) -> Result<Vec<FlowSummary>, StoreError> {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let class = if query.all { ReadClass::Scan } else { ReadClass::Page };
             let snapshot = self.snapshot_for(class, Some(query.viewer)).await?;
             read::flow_summaries(&snapshot.transaction, &query).await

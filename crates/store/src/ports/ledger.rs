@@ -31,7 +31,7 @@ impl LedgerStore for SqlStore {
         &self,
         since: LedgerDay,
     ) -> Result<Vec<(LedgerRevision, u64)>, StoreError> {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let snapshot = self.snapshot_for(ReadClass::Scan, None).await?;
             read::count_ledger_clients(&snapshot.transaction, since).await
         })
@@ -39,7 +39,7 @@ impl LedgerStore for SqlStore {
     }
 
     async fn ledger_page(&self, query: &LedgerQuery) -> Result<LedgerPage, StoreError> {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let snapshot = self.snapshot_for(ReadClass::Scan, None).await?;
             read::ledger_page(&snapshot.transaction, query).await
         })

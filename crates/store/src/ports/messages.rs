@@ -77,7 +77,7 @@ impl MessageStore for SqlStore {
                 tracing::debug!(flow = %query.flow, %error, "a history cannot be counted");
             }
         }
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let snapshot = self.snapshot(Some(query.viewer)).await?;
             read::history(&snapshot.transaction, &query).await
         })
@@ -105,7 +105,7 @@ impl MessageStore for SqlStore {
         limit: u32,
         max_bytes: usize,
     ) -> Result<Changes, StoreError> {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let (newest, snapshot) = self.snapshot_with_time(Some(user)).await?;
             let time = (since, newest);
             read::changes(&snapshot.transaction, user, time, flow, limit, max_bytes).await

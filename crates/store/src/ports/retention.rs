@@ -34,7 +34,7 @@ impl RetentionStore for SqlStore {
         retention: &Retention,
         now: Timestamp,
     ) -> Result<Vec<PruneCount>, StoreError> {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let snapshot = self.snapshot_for(ReadClass::Scan, None).await?;
             read::prunable(&snapshot.transaction, retention, now).await
         })

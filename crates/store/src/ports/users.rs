@@ -71,7 +71,7 @@ impl UserStore for SqlStore {
     }
 
     async fn search_users(&self, query: &str, limit: u32) -> Result<Vec<User>, StoreError> {
-        self.read(|| async {
+        self.read_in_turn(|| async {
             let snapshot = self.snapshot_for(ReadClass::Scan, None).await?;
             read::search_users(&snapshot.transaction, query, limit).await
         })

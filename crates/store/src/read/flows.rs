@@ -6,9 +6,7 @@ use crate::entities::{flow, member};
 use crate::error::store_error;
 use crate::rows::{flow as to_flow, flow_version, user_id};
 use crate::sql::{self, get};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Value,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Value};
 use std::collections::{HashMap, HashSet};
 use tolmach_domain::{Flow, FlowId, User, UserId, Version};
 use tolmach_engine::ports::StoreError;
@@ -16,6 +14,9 @@ use tolmach_engine::{LISTED_MEMBERS, user_size};
 
 /// The number of members read at once.
 const MEMBERS_PAGE: i64 = 256;
+
+/// The number of users read at once.
+const USERS_PAGE: usize = 512;
 
 pub(crate) async fn flow<C: ConnectionTrait>(
     database: &C,
@@ -119,23 +120,18 @@ pub(super) async fn first_members<C: ConnectionTrait>(
     flows: &[i64],
 ) -> Result<HashMap<i64, Vec<i64>>, StoreError> {
     let mut by_flow: HashMap<i64, Vec<i64>> = HashMap::with_capacity(flows.len());
-    for list in sql::padded_lists(flows) {
-        let values = list.iter().copied().chain([LISTED_MEMBERS as i64 - 1]);
-        let values = values.map(Value::from).collect();
-        for row in sql::FIRST_MEMBERS.rows(database, list.len(), values).await? {
-            by_flow.entry(get(&row, "flow_id")?).or_default().push(get(&row, "user_id")?);
-        }
+    let flows: Vec<Value> = flows.iter().copied().map(Value::from).collect();
+    let others = vec![(LISTED_MEMBERS as i64 - 1).into()];
+    for row in sql::FIRST_MEMBERS.rows(database, others, &flows).await? {
+        by_flow.entry(get(&row, "flow_id")?).or_default().push(get(&row, "user_id")?);
     }
     by_flow.values_mut().for_each(|members| members.sort_unstable());
     let cut = by_flow.iter().filter(|(_, members)| members.len() == LISTED_MEMBERS);
-    let cut: Vec<i64> = cut.map(|(flow, _)| *flow).collect();
-    for list in sql::padded_lists(&cut) {
-        let values = list.iter().copied().map(Value::from).collect();
-        for row in sql::FIRST_BUSINESS_MEMBERS.rows(database, list.len(), values).await? {
-            let (flow, business): (i64, i64) = (get(&row, "flow_id")?, get(&row, "user_id")?);
-            if let Some(last) = by_flow.get_mut(&flow).and_then(|members| members.last_mut()) {
-                *last = business.max(*last);
-            }
+    let cut: Vec<Value> = cut.map(|(flow, _)| (*flow).into()).collect();
+    for row in sql::FIRST_BUSINESS_MEMBERS.rows(database, Vec::new(), &cut).await? {
+        let (flow, business): (i64, i64) = (get(&row, "flow_id")?, get(&row, "user_id")?);
+        if let Some(last) = by_flow.get_mut(&flow).and_then(|members| members.last_mut()) {
+            *last = business.max(*last);
         }
     }
     Ok(by_flow)
@@ -148,12 +144,12 @@ pub(super) async fn users<C: ConnectionTrait>(
     max_bytes: usize,
 ) -> Result<HashMap<i64, User>, StoreError> {
     let (mut users, mut bytes) = (HashMap::with_capacity(ids.len()), 0);
-    for list in sql::padded_lists(ids) {
+    for ids in ids.chunks(USERS_PAGE) {
         if bytes > max_bytes {
             break;
         }
-        let values = list.iter().copied().map(Value::from).collect();
-        for row in sql::USERS.rows(database, list.len(), values).await? {
+        let ids: Vec<Value> = ids.iter().copied().map(Value::from).collect();
+        for row in sql::USERS.rows(database, Vec::new(), &ids).await? {
             let user = user_of_row(&row)?;
             bytes += user_size(&user);
             users.insert(user.id.get(), user);

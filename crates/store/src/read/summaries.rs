@@ -135,19 +135,16 @@ async fn summaries<C: ConnectionTrait>(
     // No membership has the user id 0.
     let viewer = viewer.map_or(0, UserId::get);
     let (mut found, mut last_ids) = (HashMap::with_capacity(ids.len()), Vec::new());
-    for list in sql::padded_lists(ids) {
-        let values = std::iter::once(viewer).chain(list.iter().copied());
-        let values = values.map(Value::from).collect();
-        for row in sql::SUMMARIES.rows(database, list.len(), values).await? {
-            let flow = to_flow(flow::Model::from_query_result(&row, "").map_err(store_error)?)?;
-            let last: Option<i64> = get(&row, "last_id")?;
-            let first: Option<i64> = get(&row, "first_id")?;
-            let first = first.map(message_id).transpose()?;
-            let read = Version(get::<Option<i64>>(&row, "read_version")?.unwrap_or_default());
-            last_ids.extend(last);
-            let summary = FlowSummary { flow, members: Vec::new(), last: None, first, read };
-            found.insert(summary.flow.id.get(), (summary, last));
-        }
+    let flows: Vec<Value> = ids.iter().copied().map(Value::from).collect();
+    for row in sql::SUMMARIES.rows(database, vec![viewer.into()], &flows).await? {
+        let flow = to_flow(flow::Model::from_query_result(&row, "").map_err(store_error)?)?;
+        let last: Option<i64> = get(&row, "last_id")?;
+        let first: Option<i64> = get(&row, "first_id")?;
+        let first = first.map(message_id).transpose()?;
+        let read = Version(get::<Option<i64>>(&row, "read_version")?.unwrap_or_default());
+        last_ids.extend(last.map(Value::from));
+        let summary = FlowSummary { flow, members: Vec::new(), last: None, first, read };
+        found.insert(summary.flow.id.get(), (summary, last));
     }
     let mut last_messages = last_messages(database, &last_ids).await?;
     let summaries = ids.iter().filter_map(|id| found.remove(id)).map(|(summary, last)| {
@@ -160,16 +157,13 @@ async fn summaries<C: ConnectionTrait>(
 /// The previews of messages by their ids.
 async fn last_messages<C: ConnectionTrait>(
     database: &C,
-    ids: &[i64],
+    ids: &[Value],
 ) -> Result<HashMap<i64, Message>, StoreError> {
     let mut messages = HashMap::with_capacity(ids.len());
-    for list in sql::padded_lists(ids) {
-        let values = list.iter().copied().map(Value::from).collect();
-        for row in sql::MESSAGE_PREVIEWS.rows(database, list.len(), values).await? {
-            let mut message = to_message(&row)?;
-            cut_to_preview(&mut message);
-            messages.insert(message.id.get(), message);
-        }
+    for row in sql::MESSAGE_PREVIEWS.rows(database, Vec::new(), ids).await? {
+        let mut message = to_message(&row)?;
+        cut_to_preview(&mut message);
+        messages.insert(message.id.get(), message);
     }
     Ok(messages)
 }

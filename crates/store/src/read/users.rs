@@ -78,7 +78,7 @@ pub(crate) async fn search_users<C: ConnectionTrait>(
     let (statement, values) = if text.chars().count() < 3 {
         let after = format!("{text}{}", char::MAX);
         let values = vec![pattern(&text).into(), text.into(), after.into(), limit];
-        (sql::SEARCH_USERS_SHORTLY.as_str(), values)
+        (sql::search_users_shortly(backend), values)
     } else if backend == DbBackend::Postgres {
         (sql::search_users(backend), vec![pattern(&text).into(), limit])
     } else {

@@ -1,8 +1,10 @@
 //! Statements over flows and members.
 
+use super::array::Type;
 use super::columns::columns;
 use super::integer_list::in_list;
-use super::list_statement::{ListStatement, placeholders, placeholders_from, tuples};
+use super::list_query::ListQuery;
+use super::list_statement::{ListStatement, placeholders, tuples};
 use crate::entities::{flow, user};
 use sea_orm::DbBackend;
 use std::sync::LazyLock;
@@ -42,27 +44,24 @@ pub(crate) static MEMBERS: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The first members of flows by id: flows, the number of them less one.
-pub(crate) static FIRST_MEMBERS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
+/// The first members of flows by id: the number of them less one, flows.
+pub(crate) static FIRST_MEMBERS: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("id", Type::Integer, 2, |condition| {
         format!(
-            "SELECT f.id AS flow_id, mb.user_id FROM (SELECT id FROM flow WHERE id IN ({})) f \
+            "SELECT f.id AS flow_id, mb.user_id FROM (SELECT id FROM flow WHERE {condition}) f \
              JOIN member mb ON mb.flow_id = f.id AND mb.user_id <= coalesce((SELECT c.user_id \
-             FROM member c WHERE c.flow_id = f.id ORDER BY c.user_id LIMIT 1 OFFSET ${}), {})",
-            placeholders(length),
-            length + 1,
+             FROM member c WHERE c.flow_id = f.id ORDER BY c.user_id LIMIT 1 OFFSET $1), {})",
             i64::MAX
         )
     })
 });
 
 /// The first members of flows by id who have the business tariff, one for each flow: flows.
-pub(crate) static FIRST_BUSINESS_MEMBERS: LazyLock<ListStatement> = LazyLock::new(|| {
-    ListStatement::new(|length| {
+pub(crate) static FIRST_BUSINESS_MEMBERS: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("flow_id", Type::Integer, 1, |condition| {
         format!(
             "SELECT flow_id, min(user_id) AS user_id FROM member \
-             WHERE business AND flow_id IN ({}) GROUP BY flow_id",
-            placeholders(length)
+             WHERE business AND {condition} GROUP BY flow_id"
         )
     })
 });
@@ -81,6 +80,20 @@ pub(crate) static MEMBERSHIPS: LazyLock<ListStatement> = LazyLock::new(|| {
         )
     })
 });
+
+/// The number of a flow's members, and the number of some users among them: flow, users.
+pub(crate) fn count_members(backend: DbBackend) -> &'static str {
+    static STATEMENTS: LazyLock<[String; 2]> =
+        LazyLock::new(|| [DbBackend::Postgres, DbBackend::Sqlite].map(statement));
+    fn statement(backend: DbBackend) -> String {
+        format!(
+            "SELECT (SELECT count(*) FROM member a WHERE a.flow_id = $1) AS members, \
+             (SELECT count(*) FROM member l WHERE l.flow_id = $1 AND {}) AS listed",
+            in_list(backend, "l.user_id", 2)
+        )
+    }
+    &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
+}
 
 /// Inserts members who have read nothing: flow, the one who has acted, time of joining, users.
 pub(crate) fn insert_members(backend: DbBackend) -> &'static str {
@@ -218,7 +231,7 @@ pub(crate) fn flow_ids(scope: FlowScope) -> &'static str {
 }
 
 /// Flows with a viewer's read mark and the ids of the newest and the oldest message: viewer, flows.
-pub(crate) static SUMMARIES: LazyLock<ListStatement> = LazyLock::new(|| {
+pub(crate) static SUMMARIES: LazyLock<ListQuery> = LazyLock::new(|| {
     let columns = columns::<flow::Entity>("f");
     let edge = |order: &str| {
         format!(
@@ -227,12 +240,11 @@ pub(crate) static SUMMARIES: LazyLock<ListStatement> = LazyLock::new(|| {
         )
     };
     let (newest, oldest) = (edge("DESC"), edge("ASC"));
-    ListStatement::new(|length| {
+    ListQuery::new("f.id", Type::Integer, 2, |condition| {
         format!(
             "SELECT {columns}, mb.read_version, {newest} AS last_id, {oldest} AS first_id \
              FROM flow f LEFT JOIN member mb ON mb.flow_id = f.id AND mb.user_id = $1 \
-             WHERE f.deleted_at IS NULL AND f.id IN ({})",
-            placeholders_from(2, length)
+             WHERE f.deleted_at IS NULL AND {condition}"
         )
     })
 });

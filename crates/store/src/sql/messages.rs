@@ -1,6 +1,8 @@
 //! Statements over messages.
 
+use super::array::Type;
 use super::columns::columns;
+use super::list_query::ListQuery;
 use super::list_statement::{ListStatement, placeholders, tuples};
 use crate::entities::message;
 use sea_orm::{IdenStatic, Iterable};
@@ -78,7 +80,7 @@ pub(crate) static MESSAGES: LazyLock<ListStatement> = LazyLock::new(|| {
 
 /// Messages by id, each with the first [`PREVIEW_BYTES`] characters of its text and without
 /// attached files and emoji.
-pub(crate) static MESSAGE_PREVIEWS: LazyLock<ListStatement> = LazyLock::new(|| {
+pub(crate) static MESSAGE_PREVIEWS: LazyLock<ListQuery> = LazyLock::new(|| {
     let column = |column: message::Column| match column {
         message::Column::Text => format!("substr(m.text, 1, {PREVIEW_BYTES}) AS text"),
         message::Column::Attachments | message::Column::Emoji => {
@@ -87,9 +89,8 @@ pub(crate) static MESSAGE_PREVIEWS: LazyLock<ListStatement> = LazyLock::new(|| {
         _ => format!("m.{}", column.as_str()),
     };
     let columns = message::Column::iter().map(column).collect::<Vec<_>>().join(", ");
-    ListStatement::new(|length| {
-        let condition = format!("m.id IN ({})", placeholders(length));
-        columns_with_authors(&columns, &condition, "", "m.id")
+    ListQuery::new("m.id", Type::Integer, 1, |condition| {
+        columns_with_authors(&columns, condition, "", "m.id")
     })
 });
 
@@ -186,36 +187,52 @@ pub(crate) fn merged_changes(scope: ChangesScope) -> &'static str {
 /// Later than every commit time.
 const LATEST: i64 = i64::MAX;
 
-/// PostgreSQL: a user's flows that changed after a time: user, time, flow or 0 for all.
-pub(crate) const CHANGED_FLOWS: &str = "\
-    SELECT f.id FROM member mb JOIN flow f ON f.id = mb.flow_id \
-    WHERE mb.user_id = $1 AND f.changed_at > $2 AND (f.id = $3 OR $3 = 0)";
+/// PostgreSQL: the times of the first changes in a user's flows after a time, ordered by time, with
+/// the number of changes that were read of each flow: user, time, flow or 0 for all, up to, limit.
+/// Few are read of each flow if they are many, but twice as many as the limit in all.
+pub(crate) const FIRST_CHANGES: &str = "\
+    WITH changed AS MATERIALIZED (\
+    SELECT f.id, greatest(2 * $5 / count(*) OVER (), 1) AS of_each \
+    FROM member mb CROSS JOIN LATERAL (SELECT id FROM flow \
+    WHERE id = mb.flow_id AND changed_at > $2 OFFSET 0) f \
+    WHERE mb.user_id = $1 AND (mb.flow_id = $3 OR $3 = 0)) \
+    SELECT v.id AS flow_id, n.changed_at, v.of_each FROM changed v CROSS JOIN LATERAL \
+    (SELECT c.changed_at FROM message c WHERE c.flow_id = v.id AND c.changed_at > $2 \
+    AND c.changed_at <= $4 ORDER BY c.changed_at LIMIT v.of_each) n \
+    ORDER BY n.changed_at LIMIT $5";
 
 /// PostgreSQL: the times of the next changes in flows, each after a time of its own, ordered by
-/// time: flows, times, up to, limit in each flow, limit.
+/// time, with the number that were read of each: flows, times, up to, that number, limit.
 pub(crate) const NEXT_CHANGES: &str = "\
-    SELECT v.flow_id, n.changed_at FROM unnest(CAST(CAST($1 AS text) AS bigint[]), \
+    SELECT v.flow_id, n.changed_at, CAST($4 AS bigint) AS of_each \
+    FROM unnest(CAST(CAST($1 AS text) AS bigint[]), \
     CAST(CAST($2 AS text) AS bigint[])) v (flow_id, after) CROSS JOIN LATERAL \
     (SELECT c.changed_at FROM message c WHERE c.flow_id = v.flow_id AND c.changed_at > v.after \
     AND c.changed_at <= $3 ORDER BY c.changed_at LIMIT $4) n ORDER BY n.changed_at LIMIT $5";
 
 /// PostgreSQL: the messages of flows that changed at these times, within a size: flows, times,
-/// size.
+/// size. Contents that are stored apart from their rows are read only of messages that fit.
 pub(crate) static CHANGES_AT: LazyLock<String> = LazyLock::new(|| {
-    let selection = format!(
-        "SELECT n.id, n.changed_at AS place, {} FROM unnest(CAST(CAST($1 AS text) AS bigint[]), \
-         CAST(CAST($2 AS text) AS bigint[])) v (flow_id, changed_at) \
-         JOIN message n ON n.flow_id = v.flow_id AND n.changed_at = v.changed_at",
-        size("n")
+    let (columns, bytes) = (columns::<message::Entity>("n"), content_bytes("n"));
+    let sized = format!(
+        "SELECT {columns}, sum({bytes}) OVER (ORDER BY n.changed_at) - ({bytes}) AS bytes_before \
+         FROM unnest(CAST(CAST($1 AS text) AS bigint[]), CAST(CAST($2 AS text) AS bigint[])) \
+         v (flow_id, changed_at) \
+         JOIN message n ON n.flow_id = v.flow_id AND n.changed_at = v.changed_at"
     );
-    with_authors(&within_size(&selection, "ASC", 3), "", "m.changed_at")
+    let fitting = format!("SELECT * FROM ({sized}) n WHERE n.bytes_before <= $3");
+    joined_with_authors(&fitting, "m.changed_at")
 });
 
-/// The stored size of a message's content, without reading the content.
+/// The stored size of a message's content as a column, without reading the content.
 fn size(message: &str) -> String {
+    format!("{} AS size", content_bytes(message))
+}
+
+fn content_bytes(message: &str) -> String {
     format!(
         "octet_length({message}.text) + coalesce(octet_length({message}.attachments), 0) \
-         + coalesce(octet_length({message}.emoji), 0) AS size"
+         + coalesce(octet_length({message}.emoji), 0)"
     )
 }
 
@@ -237,10 +254,16 @@ fn with_authors(condition: &str, limit: &str, order: &str) -> String {
 }
 
 fn columns_with_authors(columns: &str, condition: &str, limit: &str, order: &str) -> String {
+    let messages = format!("SELECT {columns} FROM message m WHERE {condition} {limit}");
+    joined_with_authors(&messages, order)
+}
+
+/// The messages of a query, with the same.
+fn joined_with_authors(messages: &str, order: &str) -> String {
     format!(
         "SELECT m.*, u.login AS author_login, u.username AS author_username, \
          u.name AS author_name, f.kind AS flow_kind, f.version AS flow_version \
-         FROM (SELECT {columns} FROM message m WHERE {condition} {limit}) m \
+         FROM ({messages}) m \
          JOIN \"user\" u ON u.id = m.author_id JOIN flow f ON f.id = m.flow_id \
          WHERE f.deleted_at IS NULL ORDER BY {order}"
     )
