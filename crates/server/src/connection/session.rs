@@ -324,7 +324,7 @@ impl ConnectionSession {
             self.identity.proven(principal);
             self.announce().await?;
             context.readable = self.subscribe(context.authority, None).await?.map(Box::new);
-            context.flow_read = self.start_flow_read(command);
+            context.flow_read = self.start_flow_read(command).map(Box::new);
         }
         Ok(principal)
     }
@@ -532,14 +532,16 @@ impl ConnectionSession {
         principal: Option<Principal>,
         outcome: &Result<Answer, Fault>,
     ) -> Option<FlowAsRead> {
-        let (begun, Ok(Answer::Flow(summary))) = (context.flow_read?, outcome) else { return None };
+        let (begun, Ok(Answer::Flow(summary))) = (context.flow_read.as_deref()?, outcome) else {
+            return None;
+        };
         let user = principal?.identity.user;
         let is_own = self.identity.current().is_some_and(|identity| identity.user == user);
         let subscribed = self.send_half().subscription == Subscription::Flow(summary.flow.id);
         if !is_own || subscribed {
             return None;
         }
-        self.state.hub.flow_as_read(begun, summary)
+        self.state.hub.flow_as_read(*begun, summary)
     }
 
     /// Subscribes the connection to what its session wants, as far as its user may receive it.

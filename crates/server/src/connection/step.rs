@@ -27,7 +27,7 @@ pub(super) struct AuthContext {
     /// The flow that the connection was subscribed to for the request.
     pub(super) readable: Option<Box<ReadableFlow>>,
     /// The start of the read of a flow that the connection may be subscribed to for the answer.
-    pub(super) flow_read: Option<FlowReadStart>,
+    pub(super) flow_read: Option<Box<FlowReadStart>>,
     /// The request, if an upstream is to get a copy of it.
     pub(super) mirrored: Option<Arc<Command>>,
 }
