@@ -14,14 +14,14 @@ use tolmach_server::Upstream;
 /// The name of the gateway itself among servers.
 pub(crate) const HERE: &str = "here";
 
+/// A server with its name.
+type Named = (String, Arc<dyn Upstream>);
+
 /// The servers of the sections `bridge.<name>`, each behind a bridge of its own.
-pub(crate) fn named(
-    config: &Config,
-    entropy: &Arc<dyn Entropy>,
-) -> Result<Vec<(String, Arc<dyn Upstream>)>, UsageError> {
+pub(crate) fn named(config: &Config, entropy: &Arc<dyn Entropy>) -> Result<Vec<Named>, UsageError> {
     let bridged = |(name, wires): (String, Vec<Wire>)| {
         let bridge = Bridge::new(&name, wires, options(config), entropy.clone());
-        (name, Arc::new(bridge) as Arc<dyn Upstream>)
+        (name, Arc::new(bridge) as _)
     };
     Ok(wires_of_all(config)?.into_iter().map(bridged).collect())
 }

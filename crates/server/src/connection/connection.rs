@@ -66,10 +66,6 @@ pub(crate) struct Connection<S> {
 }
 
 /// The reason why a connection's task wakes up.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is handled at once, and a box would be an allocation for each message"
-)]
 enum Wakeup {
     Advance(Advance),
     Events(Taken),
