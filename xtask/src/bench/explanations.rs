@@ -39,6 +39,6 @@ pub(super) const GROWTH: &str = "The data that a `write` touches, above all the 
     one flow take 6.5 µs per delivery, in 10,000 flows 6.4. A larger cache would improve it.";
 
 pub(super) const BRIDGE: &str = "43 µs of CPU per message and acknowledgement, where the proxy \
-    takes 17; two fifths of it in the kernel. The rest is spread thinly over two sessions and two tasks: \
-    looking tokens up in tables that note each use, metrics by name, timers, and copies of the \
-    request for each form that a wire may have.";
+    takes 17; two fifths of it in the kernel. The rest is spread thinly over two sessions and two \
+    tasks: looking tokens up in tables that note each use, metrics by name, timers, and copies of \
+    the request for each form that a wire may have.";

@@ -70,11 +70,11 @@ fn write_capture(path: &Path, frames: u64, more: u64) -> BenchResult<u64> {
     let mut file = BufWriter::new(File::create(path)?);
     writeln!(file, r#"{{"type":"capture","form":"tolmach-capture/1","recorder":"gateway"}}"#)?;
     for connection in 0..CONNECTIONS {
-        writeln!(
-            file,
-            r#"{{"type":"open","connection":{connection},"at":0,"transport":"websocket",{}}}"#,
-            r#""dialect":"mode","revision":"doc""#
-        )?;
+        let open = json!({
+            "type": "open", "connection": connection, "at": 0, "transport": "websocket",
+            "dialect": "mode", "revision": "doc",
+        });
+        writeln!(file, "{open}")?;
     }
     for number in 0..frames / 2 {
         let connection = number % CONNECTIONS;
