@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(of_one.len(), MAX_PER_ADDRESS);
         of_one.pop();
         assert!(begin(1).is_some(), "another one has ended");
-        let others: Vec<_> = (2..).map_while(|last| begin(last)).collect();
+        let others: Vec<_> = (2..).map_while(begin).collect();
         assert_eq!(of_one.len() + others.len(), MAX_IN_ALL);
         assert!(recoveries.begin(None).is_none());
         drop((of_one, others));

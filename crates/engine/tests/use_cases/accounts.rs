@@ -394,18 +394,18 @@ async fn of_many_recoveries_at_once_some_are_carried_out_and_the_answer_is_the_s
         let submission = Submission { caller, authority, origin, address, command };
         let handled = fixture.engine.execute(submission).await;
         assert_eq!(handled.outcome, Ok(Answer::RecoveryAccepted));
-        handled.deferred.unwrap()
+        handled.deferred
     };
     let mut waiting = Vec::new();
     for _ in 0..AT_ONCE {
-        waiting.push(begin("192.0.2.1", "nobody").await);
+        waiting.push(begin("192.0.2.1", "nobody").await.unwrap());
     }
-    begin("192.0.2.1", "anna").await.await;
+    begin("192.0.2.1", "anna").await.unwrap().await;
     assert_eq!(fixture.mailer.take().len(), 0, "the address has as many as it may have");
-    begin("192.0.2.2", "anna").await.await;
+    begin("192.0.2.2", "anna").await.unwrap().await;
     assert_eq!(fixture.mailer.take().len(), 1);
     waiting.pop();
-    begin("192.0.2.1", "boris").await.await;
+    begin("192.0.2.1", "boris").await.unwrap().await;
     assert_eq!(fixture.mailer.take().len(), 1);
 }
 
