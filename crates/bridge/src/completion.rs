@@ -79,9 +79,11 @@ pub(crate) fn history_of_changes(range: HistoryRange, mut page: MessagePage) -> 
 }
 
 /// The place of a message among those of the same time: that of its id. Numbers that stand for
-/// other ids have no order, and so the upstream's stays.
+/// other ids have no order, and so the upstream's stays; they come first, as such ids are of
+/// messages that came along from an older server.
 fn order(message: &Message) -> i64 {
-    message.id.get().min(EXTERNAL_NUMBER_LIMIT)
+    let id = message.id.get();
+    if id < EXTERNAL_NUMBER_LIMIT { id } else { 0 }
 }
 
 /// The changes since a time, out of histories.
