@@ -225,7 +225,10 @@ async fn heads_over_http2_stay_within_the_budget_while_their_bodies_are_awaited(
         let response = within("a response", responses.join_next()).await;
         let response = response.expect("it is one of them").expect("no task panics");
         let response = response.expect("it is answered");
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // There is no memory for the head, or none for the body after it.
+        let status = response.status();
+        let refused = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+        assert!(refused.contains(&status), "{status}");
         assert_eq!(response.headers()["retry-after"], "5");
     }
     let held = gateway.metric("tolmach_held_bytes", "").await;
