@@ -1,5 +1,6 @@
 //! The builder of a server.
 
+use crate::address_turns::AddressTurns;
 use crate::dual::DualRunning;
 use crate::hub::Reconciler;
 use crate::ledger::Ledger;
@@ -13,7 +14,7 @@ use crate::routes::{RouteError, Routes};
 use crate::served_dialect::ServedDialect;
 use crate::server::Server;
 use crate::serving_rules::ServingRules;
-use crate::state::ServerState;
+use crate::state::{PROOFS_AT_ONCE, ServerState};
 use crate::tcp::TcpEntrance;
 use crate::tls::Tls;
 use crate::traffic::Traffic;
@@ -262,6 +263,7 @@ impl ServerBuilder {
             tcp_options,
             memory,
             traffic,
+            proofs: AddressTurns::new(PROOFS_AT_ONCE),
             limits,
             keepalive,
             proxies: TrustedProxies::new(http.trusted_proxies.clone()),

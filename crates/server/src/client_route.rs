@@ -78,12 +78,22 @@ impl ClientRoute {
         user.and_then(|(_, user)| *user)
     }
 
-    /// The user of a client that an upstream serves, as rules about users know one.
+    /// The user of this world for one whom the present server has proven.
+    pub(crate) fn user_of_world(&self, proven: UserId) -> Option<UserId> {
+        if self.upstream.is_some() { self.user_here() } else { Some(proven) }
+    }
+
+    /// The user of a client that an upstream serves, as rules about users know one. `None` if the
+    /// engine serves it.
+    pub(crate) fn user_elsewhere(&self) -> Option<RuledUser> {
+        self.upstream.as_ref()?;
+        Some(self.user_here().map_or(RuledUser::Unknown, RuledUser::Known))
+    }
+
+    /// A user whom the present server knows, as rules about users know one.
     pub(crate) fn ruled_user(&self, user: RuledUser) -> RuledUser {
         match user {
-            RuledUser::Known(_) if self.upstream.is_some() => {
-                self.user_here().map_or(RuledUser::Unknown, RuledUser::Known)
-            }
+            RuledUser::Known(_) => self.user_elsewhere().unwrap_or(user),
             user => user,
         }
     }

@@ -12,6 +12,7 @@
 //! sending halves encode it and write it to their sockets.
 
 mod address_group;
+mod address_turns;
 mod backlog;
 mod broadcast;
 mod builder;

@@ -1,5 +1,6 @@
 //! The state that all connections of a server share.
 
+use crate::address_turns::{AddressTurns, Turn};
 use crate::dual::DualRunning;
 use crate::hub::{Hub, Subscriber};
 use crate::ledger::Ledger;
@@ -19,10 +20,16 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use tolmach_domain::ConnectionId;
+use tolmach_domain::{ConnectionId, Credentials, Fault};
 use tolmach_engine::Engine;
 use tolmach_engine::ports::Bus;
+
+/// The proofs of identity that are looked at in the store at a time.
+pub(crate) const PROOFS_AT_ONCE: usize = 32;
+/// The time after which a proof that has not had its turn is refused as unavailable.
+const PROOF_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The state that all connections of a server share.
 pub(crate) struct ServerState {
@@ -42,6 +49,8 @@ pub(crate) struct ServerState {
     pub(crate) keepalive: Keepalive,
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) traffic: Arc<Traffic>,
+    /// The turns of clients at proving who they are.
+    pub(crate) proofs: Arc<AddressTurns>,
     pub(crate) http: HttpOptions,
     pub(crate) proxies: TrustedProxies,
     pub(crate) ledger: Option<Arc<Ledger>>,
@@ -67,6 +76,23 @@ impl ServerState {
     /// The routes as they are now. A connection keeps the dialect that it was given.
     pub(crate) fn routes(&self) -> Arc<Routes> {
         lock(&self.routes).clone()
+    }
+
+    /// Waits until it is the turn of a client at this address to prove by a token who it is, and to
+    /// begin to receive: in a flood of new clients, what others read in the store waits for a few
+    /// of them only. Nothing is waited for where the credentials are no token.
+    pub(crate) async fn proof_turn(
+        &self,
+        address: IpAddr,
+        credentials: &Credentials,
+    ) -> Result<Option<Turn>, Fault> {
+        match credentials {
+            Credentials::Nothing | Credentials::Connection => Ok(None),
+            Credentials::Token(_) | Credentials::TokenOf(..) | Credentials::Bearer(_) => {
+                let turn = timeout(PROOF_PATIENCE, self.proofs.turn(address)).await;
+                turn.map(Some).map_err(|_| Fault::Unavailable)
+            }
+        }
     }
 
     pub(crate) fn new_connection(&self) -> ConnectionId {

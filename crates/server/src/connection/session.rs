@@ -152,8 +152,8 @@ impl ConnectionSession {
     pub(super) fn owner(&self) -> Option<UserId> {
         let owner = self.identity.owner().map(|principal| principal.identity.user)?;
         match &self.route {
-            Some(route) if route.upstream().is_some() => route.user_here(),
-            _ => Some(owner),
+            Some(route) => route.user_of_world(owner),
+            None => Some(owner),
         }
     }
 
@@ -298,6 +298,12 @@ impl ConnectionSession {
         context: &mut AuthContext,
         command: &Command,
     ) -> Result<Option<Principal>, Fault> {
+        let is_first = self.upstream.is_none() && self.identity.owner().is_none();
+        // Held until the connection is subscribed, which reads in the store too.
+        let _turn = match is_first {
+            true => self.state.proof_turn(self.address(), &context.credentials).await?,
+            false => None,
+        };
         let bound = self.identity.bound();
         let mut principal = match &mut self.upstream {
             Some(upstream) => upstream.authenticate(&context.credentials, bound).await,
@@ -337,9 +343,7 @@ impl ConnectionSession {
         frames: &mut Vec<Frame>,
     ) {
         let admission = (&*self.state, &*self.requester);
-        let upstream_user = self.route.as_ref().filter(|route| route.upstream().is_some());
-        let elsewhere = upstream_user
-            .map(|route| route.user_here().map_or(RuledUser::Unknown, RuledUser::Known));
+        let elsewhere = self.route.as_ref().and_then(|route| route.user_elsewhere());
         if context.is_login
             && !self.lifecycle.admit_login(admission, elsewhere, &mut completed).await
         {

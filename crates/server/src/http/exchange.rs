@@ -29,7 +29,7 @@ use tolmach_dialect::{
     ExpectedBody, Frame, Handshake, RenderContext, Sender, ServerSession, WideIds,
 };
 use tolmach_domain::{Credentials, Fault, Identity};
-use tolmach_engine::{Principal, RuledUser};
+use tolmach_engine::Principal;
 
 /// The time after which a client that has got no memory for its body may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -157,7 +157,11 @@ impl Exchange<'_> {
     ) -> Result<Option<Principal>, Fault> {
         let principal = match &mut self.upstream {
             Some(upstream) => upstream.authenticate(credentials, bound).await?,
-            None => self.state.engine.authenticate(credentials, bound).await?,
+            None => {
+                let address = self.requester.address;
+                let _turn = self.state.proof_turn(address, credentials).await?;
+                self.state.engine.authenticate(credentials, bound).await?
+            }
         };
         if let (Some(dual), Some(route), Some(principal)) =
             (&self.state.dual, &mut self.route, &principal)
@@ -359,9 +363,7 @@ impl Exchange<'_> {
             };
             let mut completed = submitted.completed().await.wait_for_delivery(state).await;
             if is_login {
-                let elsewhere = self.route.as_ref().filter(|route| route.upstream().is_some());
-                let elsewhere = elsewhere
-                    .map(|route| route.user_here().map_or(RuledUser::Unknown, RuledUser::Known));
+                let elsewhere = self.route.as_ref().and_then(|route| route.user_elsewhere());
                 let admission = (state, &*self.requester);
                 self.lifecycle.admit_login(admission, elsewhere, &mut completed).await;
             }
@@ -408,8 +410,8 @@ impl Exchange<'_> {
     async fn announce(&mut self, identity: &mut ConnectionIdentity) -> Result<(), Fault> {
         let Some(identity) = identity.take_change() else { return Ok(()) };
         let user_of = |identity: Identity| match &self.route {
-            Some(route) if route.upstream().is_some() => route.user_here(),
-            _ => Some(identity.user),
+            Some(route) => route.user_of_world(identity.user),
+            None => Some(identity.user),
         };
         if let (Some(user), Some(recording)) = (identity.and_then(user_of), &mut self.recording) {
             recording.user(user);
