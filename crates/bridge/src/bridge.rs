@@ -13,6 +13,7 @@ use futures_util::future::{BoxFuture, ready};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tolmach_dialect::{Request, Subscription};
 use tolmach_domain::{Credentials, Fault, Secret, SessionId};
@@ -21,6 +22,10 @@ use tolmach_engine::ports::Entropy;
 use tolmach_server::{
     MirroredRequest, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome,
 };
+
+/// The time for which a connection's token is not looked up again. The tables of logins note each
+/// look as a use, which costs more than the rest of a proof.
+const PROOF_AGE: Duration = Duration::from_secs(10);
 
 /// A server of one dialect that clients of other dialects talk to.
 ///
@@ -60,7 +65,7 @@ impl Upstream for Bridge {
         // Links of logins that are idle end here: the cache itself forgets them only when used.
         self.pool.run_pending_tasks();
         let (shared, pool) = (self.shared.clone(), self.pool.clone());
-        Box::new(BridgedConnection { shared, pool, client, link: None, session: None })
+        Box::new(BridgedConnection { shared, pool, client, link: None, session: None, proof: None })
     }
 
     fn last_error(&self) -> Option<String> {
@@ -84,7 +89,8 @@ impl Upstream for Bridge {
             let connection = shared.new_connection();
             let client = UpstreamClient { connection, dialect, events: None };
             let (shared, pool) = (shared.clone(), pool.clone());
-            let bridged = BridgedConnection { shared, pool, client, link: None, session: None };
+            let bridged =
+                BridgedConnection { shared, pool, client, link: None, session: None, proof: None };
             Box::new(bridged) as Box<dyn UpstreamConnection>
         };
         self.mirror.give(request, open);
@@ -104,9 +110,33 @@ struct BridgedConnection {
     link: Option<Link>,
     /// The login that was used last: it must not be forgotten while its connection is open.
     session: Option<Arc<Session>>,
+    /// The token that has proven it last, and the time at which the tables were asked for it.
+    proof: Option<(Secret, Instant)>,
 }
 
 impl BridgedConnection {
+    /// The login of a token that has proven it a short time ago, and still does.
+    fn proven_before(&self, token: &Secret) -> Option<Arc<Session>> {
+        let (proof, at) = self.proof.as_ref()?;
+        let session = self.session.as_ref()?;
+        let is_same = proof == token && at.elapsed() < PROOF_AGE;
+        (is_same && !session.is_ended() && session.account().handed_out.contains(token))
+            .then(|| session.clone())
+    }
+
+    /// The login of a client's token.
+    fn proven(&mut self, token: &Secret) -> Option<Arc<Session>> {
+        if let Some(session) = self.proven_before(token) {
+            return Some(session);
+        }
+        let (kind, session) = self.shared.sessions.by_token(token)?;
+        if kind != TokenKind::Access {
+            return None;
+        }
+        (self.session, self.proof) = (Some(session.clone()), Some((token.clone(), Instant::now())));
+        Some(session)
+    }
+
     fn link(&mut self, session: Option<&Session>) -> Link {
         let start = || {
             let client = (self.client.connection, self.client.dialect);
@@ -120,8 +150,10 @@ impl BridgedConnection {
     }
 
     fn session(&mut self, id: SessionId) -> Option<Arc<Session>> {
+        let is_recent = self.session.as_ref().is_some_and(|session| session.id == id)
+            && self.proof.as_ref().is_some_and(|(_, at)| at.elapsed() < PROOF_AGE);
         // Used, so that it is not the next to be forgotten.
-        if let Some(session) = self.shared.sessions.by_id(id) {
+        if !is_recent && let Some(session) = self.shared.sessions.by_id(id) {
             self.session = Some(session);
         }
         let session = self.session.as_ref();
@@ -141,10 +173,9 @@ impl UpstreamConnection for BridgedConnection {
                 return ready(Err(Fault::Unauthenticated)).boxed();
             }
         };
-        if let Some((TokenKind::Access, session)) = self.shared.sessions.by_token(token) {
+        if let Some(session) = self.proven(token) {
             let principal = session.principal();
             let is_theirs = user.is_none_or(|user| session.is_of(user));
-            self.session = Some(session);
             let proven = if is_theirs { Ok(principal) } else { Err(Fault::Unauthenticated) };
             return ready(proven).boxed();
         }

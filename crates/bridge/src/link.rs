@@ -2,6 +2,7 @@
 //! carries out requests one after the other, and receives events.
 
 use crate::deliveries::{Deliveries, LastMessage};
+use crate::metrics::RequestCounter;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::transport::Transport;
@@ -65,6 +66,7 @@ pub(crate) struct LinkTask {
     pub(crate) shared: Arc<Shared>,
     pub(crate) transport: Transport,
     pub(crate) deliveries: Deliveries,
+    pub(crate) counter: RequestCounter,
     wanted: Option<Wanted>,
     /// The last message of each flow at the time when the upstream was lost: messages after it may
     /// be missed.
@@ -88,6 +90,7 @@ impl LinkTask {
         Self {
             transport: Transport::new(wires, options, connection, numbers),
             deliveries: Deliveries::new(sink, client, shared.directory.clone()),
+            counter: RequestCounter::default(),
             wanted: None,
             missed_after: HashMap::new(),
             has_left: false,
@@ -102,7 +105,11 @@ impl LinkTask {
         let ping_interval = self.shared.options.ping_interval;
         let mut ping_at = Instant::now() + ping_interval;
         loop {
-            timer.as_mut().reset(self.retry_at.map_or(ping_at, |retry| retry.min(ping_at)));
+            let due = self.retry_at.map_or(ping_at, |retry| retry.min(ping_at));
+            // Moving a timer takes the lock of all timers.
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
+            }
             let is_open = !self.transport.is_closed();
             tokio::select! {
                 job = jobs.recv() => match job {

@@ -1,6 +1,7 @@
 //! Metrics, recorded through the `metrics` facade.
 
-use metrics::{Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tolmach_client::Cause;
 
@@ -58,11 +59,19 @@ fn failure(kind: &'static str) {
     counter!("tolmach_bridge_failures_total", "kind" => kind).increment(1);
 }
 
-pub(crate) fn request(operation: &'static str, outcome: &'static str) {
-    counter!(
-        "tolmach_bridge_requests_total", "operation" => operation, "outcome" => outcome
-    )
-    .increment(1);
+/// The counters of a link's requests. Each is looked up once.
+#[derive(Default)]
+pub(crate) struct RequestCounter(HashMap<(&'static str, &'static str), Counter>);
+
+impl RequestCounter {
+    pub(crate) fn count(&mut self, operation: &'static str, outcome: &'static str) {
+        let counter = || {
+            counter!(
+                "tolmach_bridge_requests_total", "operation" => operation, "outcome" => outcome
+            )
+        };
+        self.0.entry((operation, outcome)).or_insert_with(counter).increment(1);
+    }
 }
 
 pub(crate) fn renewed(granted: bool) {

@@ -7,7 +7,6 @@ use crate::completion::{
 use crate::deliveries::Deliveries;
 use crate::forms::{PAGE, forms, is_repeatable};
 use crate::link::LinkTask;
-use crate::metrics;
 use crate::session::Session;
 use crate::transport::{Answered, Attempt, Draft, now};
 use std::sync::Arc;
@@ -59,7 +58,7 @@ impl LinkTask {
         session: Option<Arc<Session>>,
         request: Request,
     ) -> UpstreamOutcome {
-        let Request { authority, client_tag, command, .. } = request;
+        let Request { authority, client_tag, mut command, .. } = request;
         let operation = command.name();
         if let Some(session) = &session {
             self.deliveries.set_session(session);
@@ -83,7 +82,7 @@ impl LinkTask {
                 (self.create_profile(profile, caller).await, session)
             }
             _ => {
-                let mut outcome = self.answer(command.clone(), caller).await;
+                let mut outcome = self.answer(&mut command, caller).await;
                 if let (Ok((answer, caused)), Some(session)) = (&mut outcome, &session) {
                     self.deliver_caused(&command, answer, caused, session, client_tag);
                 }
@@ -95,7 +94,7 @@ impl LinkTask {
             Err(Refusal::Unsupported) => "unsupported",
             Err(Refusal::Fault(fault)) => fault.name(),
         };
-        metrics::request(operation, name);
+        self.counter.count(operation, name);
         let principal = session.filter(|_| !matches!(outcome, Ok(Answer::AccountDeleted { .. })));
         let principal = principal.map(|session| session.principal());
         UpstreamOutcome { principal, outcome: outcome.map_err(Fault::from) }
@@ -274,20 +273,20 @@ impl LinkTask {
     /// The answer to a command, with the events that came with it.
     async fn answer(
         &mut self,
-        mut command: Command,
+        command: &mut Command,
         caller: Caller<'_>,
     ) -> Result<(Answer, Vec<Arc<Event>>), Refusal> {
-        if let Command::Send(message) = &mut command
+        if let Command::Send(message) = &mut *command
             && message.key.is_none()
             && self.transport.knows_repeated_messages()
         {
             // A message that the upstream may have can be sent once more.
             message.key = Some(self.transport.new_key());
         }
-        self.deliveries.sending(&command);
-        let found = match self.first(&command, caller).await {
+        self.deliveries.sending(command);
+        let found = match self.first(command, caller).await {
             Err(Refusal::Unsupported) => {
-                self.stand_in(&command, caller).await.map(|answer| (answer, Vec::new()))
+                self.stand_in(command, caller).await.map(|answer| (answer, Vec::new()))
             }
             found => found,
         };
@@ -312,7 +311,7 @@ impl LinkTask {
             }
         };
         if let (Command::Send(new), Answer::Sent { message: sent @ None, repeated: false }) =
-            (&command, &mut answer)
+            (&*command, &mut answer)
         {
             let pushed = caused.iter().find_map(|event| match &event.kind {
                 EventKind::Posted(message) if message.flow == new.flow => Some(message.clone()),
@@ -330,7 +329,7 @@ impl LinkTask {
         }
         let shared = self.shared.clone();
         let session = caller.session.map(|session| &**session);
-        let answer = complete(&command, answer, session, &mut self.deliveries, &shared.directory);
+        let answer = complete(command, answer, session, &mut self.deliveries, &shared.directory);
         shared.directory.learn_answer(&answer);
         Ok((answer, caused))
     }

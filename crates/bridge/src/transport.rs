@@ -192,18 +192,16 @@ impl Transport {
             Some(session) => session.credentials(),
             None => vec![Credentials::Nothing],
         };
+        let mut request = Request {
+            authority: draft.authority,
+            ..Request::new(Correlation::NONE, Credentials::Nothing, draft.command.clone())
+        };
         for wire in 0..self.wires.len() {
             for credentials in &candidates {
                 self.marker += 1;
-                let request = Request {
-                    authority: draft.authority,
-                    ..Request::new(
-                        Correlation::new(self.marker),
-                        credentials.clone(),
-                        draft.command.clone(),
-                    )
-                };
-                match self.request_over(wire, draft.session, request, deliveries).await {
+                request.correlation = Correlation::new(self.marker);
+                request.credentials = credentials.clone();
+                match self.request_over(wire, draft.session, &request, deliveries).await {
                     Attempt::Unsupported => {}
                     attempt => return attempt,
                 }
@@ -325,27 +323,27 @@ impl Transport {
         &mut self,
         wire: usize,
         session: Option<&Arc<Session>>,
-        request: Request,
+        request: &Request,
         deliveries: &mut Deliveries,
     ) -> Attempt {
         for index in 0..self.sockets.len() {
             if self.is_usable(index, wire, session) {
-                match self.request_on(index, session, &request, deliveries).await {
+                match self.request_on(index, session, request, deliveries).await {
                     Attempt::Unsupported => {}
                     attempt => return attempt,
                 }
             }
         }
-        let Some(head) = self.wires[wire].dial(&request) else { return Attempt::Unsupported };
+        let Some(head) = self.wires[wire].dial(request) else { return Attempt::Unsupported };
         if !head.headers.contains_key(UPGRADE) {
-            return self.exchange(wire, &head, &request).await;
+            return self.exchange(wire, &head, request).await;
         }
         let handshake_of = session.filter(|_| head.headers.contains_key(AUTHORIZATION));
         let path = head.uri.path().to_owned();
         match self.open(wire, head, handshake_of.map(|session| session.id)).await {
-            Ok(Ok(index)) => self.request_on(index, session, &request, deliveries).await,
+            Ok(Ok(index)) => self.request_on(index, session, request, deliveries).await,
             Ok(Err((mut client, rejection))) => {
-                if client.request(now(), &request, &mut Vec::new()).is_err() {
+                if client.request(now(), request, &mut Vec::new()).is_err() {
                     return Attempt::Unsupported;
                 }
                 let mut incoming = Vec::new();
