@@ -255,8 +255,8 @@ fn django_scrypt(text: &str) -> Result<Form, HashFormError> {
 fn blake2b(text: &str) -> Result<Form, HashFormError> {
     let malformed = HashFormError::Malformed("blake2b");
     let [key, salt, hash] = parts(text).ok_or(malformed)?;
-    let (key, salt) = (hex(key).ok_or(malformed)?, hex(salt).ok_or(malformed)?);
-    let hash = hex(hash).ok_or(malformed)?;
+    let (key, salt) = (hexadecimal(key).ok_or(malformed)?, hexadecimal(salt).ok_or(malformed)?);
+    let hash = hexadecimal(hash).ok_or(malformed)?;
     if key.len() > 64 || salt.len() > 16 || !matches!(hash.len(), 32 | 64) {
         return Err(malformed);
     }
@@ -277,7 +277,7 @@ fn sha2(
         "after" => SaltPlace::After,
         _ => return Err(malformed),
     };
-    let (salt, hash) = (hex(salt).ok_or(malformed)?, hex(hash).ok_or(malformed)?);
+    let (salt, hash) = (hexadecimal(salt).ok_or(malformed)?, hexadecimal(hash).ok_or(malformed)?);
     if hash.len() != length {
         return Err(malformed);
     }
@@ -298,12 +298,6 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The bytes that hexadecimal digits say, at most 256.
-fn hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || text.len() > 2 * MAX_BYTES {
-        return None;
-    }
-    let digit =
-        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?)).collect()
+fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    (text.len() <= 2 * MAX_BYTES).then(|| hex::decode(text).ok())?
 }

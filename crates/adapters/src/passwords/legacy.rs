@@ -6,7 +6,6 @@ use blake2::digest::consts::{U32, U64};
 use blake2::digest::{FixedOutput, Update};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
-use std::fmt::Write;
 use subtle::ConstantTimeEq;
 use tolmach_domain::Secret;
 
@@ -38,7 +37,7 @@ pub(super) fn verify(
             return Ok(bcrypt::verify(input, hash)?);
         }
         Form::BcryptSha256(hash) => {
-            let digest = hexadecimal(&Sha256::digest(bytes));
+            let digest = hex::encode(Sha256::digest(bytes));
             return Ok(bcrypt::verify(digest, hash)?);
         }
         Form::Argon2 { algorithm, version, params, salt, hash } => {
@@ -92,14 +91,6 @@ pub(super) fn verify(
         }
     };
     Ok(found.ct_eq(hash).into())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
@@ -205,7 +196,7 @@ mod tests {
             assert!(!matches(&hash, &"x".repeat(71)), "{prefix}");
             assert!(!HashForm::parse(&hash).unwrap().is_legacy());
         }
-        let digest = hexadecimal(&Sha256::digest(long.as_bytes()));
+        let digest = hex::encode(Sha256::digest(long.as_bytes()));
         let hash = format!("bcrypt_sha256${}", bcrypt::hash(digest, 4).unwrap());
         assert!(matches(&hash, &long));
         assert!(!matches(&hash, &"x".repeat(81)));

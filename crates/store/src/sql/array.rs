@@ -1,7 +1,7 @@
 //! Many values of one type as one parameter: the text of an array.
 
 use crate::error::corrupt;
-use sea_orm::Value;
+use sea_orm::{DbBackend, Value};
 use std::fmt::Write;
 use tolmach_engine::ports::StoreError;
 
@@ -30,11 +30,14 @@ impl Type {
         format!("CAST(CAST(${parameter} AS text) AS {}[])", self.name())
     }
 
-    /// A query of SQLite for the values of an array, from a parameter, by its number, with its
-    /// text.
-    pub(super) fn json_values(self, parameter: usize) -> String {
+    /// The condition that an expression is one of an array, from a parameter, by its number, with
+    /// its text.
+    pub(super) fn is_in(self, backend: DbBackend, expression: &str, parameter: usize) -> String {
+        if backend == DbBackend::Postgres {
+            return format!("{expression} = ANY({})", self.array(parameter));
+        }
         let value = if self == Self::Bytes { "unhex(value)" } else { "value" };
-        format!("SELECT {value} FROM json_each(${parameter})")
+        format!("{expression} IN (SELECT {value} FROM json_each(${parameter}))")
     }
 }
 
@@ -52,7 +55,7 @@ pub(super) fn array_text<'a>(
             Value::String(Some(string)) => push_quoted(&mut text, string),
             Value::Bytes(Some(bytes)) => {
                 text.push_str("\"\\\\x");
-                push_hexadecimal(&mut text, bytes);
+                text.push_str(&hex::encode(bytes));
                 text.push('"');
             }
             Value::BigInt(None) | Value::Bool(None) | Value::String(None) | Value::Bytes(None) => {
@@ -80,7 +83,7 @@ pub(super) fn json_text<'a>(
             }
             Value::Bytes(Some(bytes)) => {
                 text.push('"');
-                push_hexadecimal(&mut text, bytes);
+                text.push_str(&hex::encode(bytes));
                 text.push('"');
             }
             _ => return Err(corrupt("a value of a type that is not looked up")),
@@ -104,13 +107,6 @@ fn push_quoted(text: &mut String, element: &str) {
         }
     }
     text.push('"');
-}
-
-fn push_hexadecimal(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Statements over the log of events that changed no message, and over flows by their last change.
 
-use super::integer_list::in_list;
+use super::array::Type;
 use super::list_statement::{ListStatement, tuples};
 use sea_orm::DbBackend;
 use std::sync::LazyLock;
@@ -34,7 +34,7 @@ pub(crate) fn some_flows_changed_after(backend: DbBackend) -> &'static str {
         format!(
             "SELECT id, version, changed_at FROM flow \
              WHERE +changed_at > $1 AND deleted_at IS NULL AND {}",
-            in_list(backend, "id", 2)
+            Type::Integer.is_in(backend, "id", 2)
         )
     }
     &STATEMENTS[usize::from(backend != DbBackend::Postgres)]

@@ -2,7 +2,6 @@
 
 use super::array::Type;
 use super::columns::columns;
-use super::integer_list::in_list;
 use super::list_query::ListQuery;
 use super::list_statement::{ListStatement, placeholders, tuples};
 use crate::entities::{flow, user};
@@ -89,7 +88,7 @@ pub(crate) fn count_members(backend: DbBackend) -> &'static str {
         format!(
             "SELECT (SELECT count(*) FROM member a WHERE a.flow_id = $1) AS members, \
              (SELECT count(*) FROM member l WHERE l.flow_id = $1 AND {}) AS listed",
-            in_list(backend, "l.user_id", 2)
+            Type::Integer.is_in(backend, "l.user_id", 2)
         )
     }
     &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
@@ -105,7 +104,7 @@ pub(crate) fn insert_members(backend: DbBackend) -> &'static str {
         format!(
             "INSERT INTO member (flow_id, user_id, read_version, acted, joined_at, business) \
              SELECT $1, u.id, 0, u.id = $2, $3, u.business FROM \"user\" u WHERE {} {lock}",
-            in_list(backend, "u.id", 4)
+            Type::Integer.is_in(backend, "u.id", 4)
         )
     }
     &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
@@ -135,7 +134,7 @@ pub(crate) fn acquaintances(backend: DbBackend) -> &'static str {
             "SELECT DISTINCT theirs.user_id FROM member mine \
              JOIN member theirs ON theirs.flow_id = mine.flow_id \
              WHERE mine.user_id = $1 AND mine.acted AND theirs.acted AND {}",
-            in_list(backend, "+theirs.user_id", 2)
+            Type::Integer.is_in(backend, "+theirs.user_id", 2)
         )
     }
     &STATEMENTS[usize::from(backend != DbBackend::Postgres)]

@@ -3,16 +3,6 @@
 use sea_orm::{DbBackend, Value};
 use std::fmt::Write;
 
-/// The condition that an expression is one of a list, which is a parameter, by its number.
-pub(super) fn in_list(backend: DbBackend, expression: &str, parameter: usize) -> String {
-    match backend {
-        DbBackend::Postgres => {
-            format!("{expression} = ANY(CAST(CAST(${parameter} AS text) AS bigint[]))")
-        }
-        _ => format!("{expression} IN (SELECT value FROM json_each(${parameter}))"),
-    }
-}
-
 /// The list as a parameter: the text of an array of PostgreSQL, or of a JSON array for SQLite.
 pub(crate) fn integer_list(backend: DbBackend, list: impl IntoIterator<Item = i64>) -> Value {
     let (begin, end) = match backend {

@@ -21,10 +21,8 @@ impl ListQuery {
         parameter: usize,
         write: impl Fn(&str) -> String,
     ) -> Self {
-        Self {
-            postgres: write(&format!("{expression} = ANY({})", kind.array(parameter))),
-            sqlite: write(&format!("{expression} IN ({})", kind.json_values(parameter))),
-        }
+        let query = |backend| write(&kind.is_in(backend, expression, parameter));
+        Self { postgres: query(DbBackend::Postgres), sqlite: query(DbBackend::Sqlite) }
     }
 
     /// The text for a database.

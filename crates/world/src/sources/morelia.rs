@@ -8,7 +8,6 @@ use crate::id::Id;
 use crate::record::{Attachment, AttachmentKind, Flow, FlowKind, Member, Message, Record, User};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::fmt::Write;
 
 pub(super) const COUNT: &str = "SELECT (SELECT count(*) FROM user_config) \
      + (SELECT count(*) FROM flow) + (SELECT count(*) FROM message) AS count";
@@ -70,7 +69,8 @@ fn user(row: &Row, _: &mut Pairs) -> Result<Record, sqlx::Error> {
     let (password, password_hash) = match hash {
         _ if is_deleted => (None, None),
         Some(hash) => {
-            let (key, salt) = (hex(&key.unwrap_or_default()), hex(&salt.unwrap_or_default()));
+            let (key, salt) =
+                (hex::encode(key.unwrap_or_default()), hex::encode(salt.unwrap_or_default()));
             (None, Some(format!("blake2b${key}${salt}${hash}")))
         }
         None => (row.text("password")?, None),
@@ -173,12 +173,4 @@ fn file(row: &Row, column: &str) -> Result<Option<String>, sqlx::Error> {
         String::from_utf8(bytes).unwrap_or_else(|error| STANDARD.encode(error.as_bytes()))
     };
     Ok(bytes(row, column)?.map(text))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
