@@ -59,7 +59,7 @@ pub(super) enum CaseResult {
     /// The median of the rounds. A ratio is taken within a round, so that a disturbance of the
     /// machine affects both its sides.
     Figure(f64),
-    /// The scenario, or a part of it, was not run.
+    /// The scenario, or a part of it, was not run, or failed.
     NotRun,
     /// The machine lacks a program that the scenario needs.
     Missing(String),
@@ -138,6 +138,7 @@ impl Figure {
             .iter()
             .find(|results| results.scenario.name == self.scenario)
             .map(|results| results.rounds.as_slice())
+            .filter(|rounds| !rounds.is_empty())
     }
 
     fn side_of<'a>(&self, round: &'a Round) -> &'a Value {

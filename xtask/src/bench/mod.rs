@@ -35,12 +35,16 @@ pub(crate) fn run(project: &Project, extent: &Extent) -> TaskResult<()> {
     let dialects = project.dialects();
     let mut results = selected(&dialects, extent)?;
     let load = project.build_load(&extent.profile)?;
-    measure(&Runner::new(project, load, extent), &mut results)?;
+    let failures = measure(&Runner::new(project, load, extent), &mut results);
     let judge = !extent.short;
     let table = report::table(&rows::all(&dialects), &results, judge)?;
     let report = format!("{table}\n{}", report::details(&results));
     writeln!(std::io::stdout(), "{}", report.trim_end())
         .map_err(|error| TaskError::caused_by("standard output", error))?;
+    if !failures.is_empty() {
+        let failures: Vec<_> = failures.iter().map(TaskError::chain).collect();
+        return Err(TaskError::new(failures.join("\n")));
+    }
     if extent.is_whole() {
         let document = report::document(&report, ROUNDS, &Machine::read()?);
         files::write(&project.root().join(REPORT), &document)?;
@@ -64,22 +68,33 @@ fn selected(dialects: &[String], extent: &Extent) -> TaskResult<Vec<ScenarioResu
     Ok(selected.into_iter().map(without_results).collect())
 }
 
-/// Measures every scenario in every round, and prints a line for each.
-fn measure(runner: &Runner<'_>, results: &mut [ScenarioResults]) -> TaskResult<()> {
+/// Measures every scenario in every round, and prints a line for each. A scenario that fails leaves
+/// the others theirs, and is not measured again. Returns the failures.
+fn measure(runner: &Runner<'_>, results: &mut [ScenarioResults]) -> Vec<TaskError> {
     let (rounds, started) = (if runner.is_short() { 1 } else { ROUNDS }, Instant::now());
     let count = results.len();
+    let mut failures = Vec::new();
+    let mut failed = vec![false; count];
     for round in 1..=rounds {
-        for (number, ScenarioResults { scenario, rounds: done }) in (1..).zip(results.iter_mut()) {
-            if scenario.once && round > 1 {
+        for (index, ScenarioResults { scenario, rounds: done }) in results.iter_mut().enumerate() {
+            if failed[index] || (scenario.once && round > 1) {
                 continue;
             }
-            let elapsed = started.elapsed().as_secs_f64();
+            let (elapsed, number) = (started.elapsed().as_secs_f64(), index + 1);
             eprintln!(
                 "{elapsed:>5.0} s, round {round} of {rounds}, scenario {number} of {count}: {}",
                 scenario.name
             );
-            done.push(runner.measure(scenario)?);
+            match runner.measure(scenario) {
+                Ok(measured) => done.push(measured),
+                Err(error) => {
+                    let error = TaskError::caused_by(&scenario.name, error);
+                    eprintln!("{}", error.chain());
+                    failures.push(error);
+                    failed[index] = true;
+                }
+            }
         }
     }
-    Ok(())
+    failures
 }
