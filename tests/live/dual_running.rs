@@ -5,6 +5,7 @@ use crate::nodes::{Nodes, shared};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use tolmach_test_servers::{Durability, Postgres, Redis};
 
 /// The options of a gateway that knows another one as `old`.
 fn knows_old(url: &str) -> [(&'static str, &str); 2] {
@@ -46,19 +47,35 @@ async fn chats(client: &mut Mode) -> Vec<Value> {
 async fn a_pinned_user_is_served_by_the_other_server_at_every_node_until_the_rollback() {
     let old = Gateway::start().await;
     let url = url_of(&old);
-    let nodes = Nodes::with(&knows_old(&url)).await;
-    let options = [&shared(&nodes.url)[..], &knows_old(&url)].concat();
+    pinned_until_the_rollback(&old, &Nodes::with(&knows_old(&url)).await, &knows_old(&url)).await;
+}
+
+#[tokio::test]
+async fn a_user_is_pinned_and_rolled_back_at_nodes_on_postgresql_and_redis() {
+    let Some(store) = Postgres::start_or_skip(Durability::Fast) else { return };
+    let Some(redis) = Redis::start_or_skip() else { return };
+    let old = Gateway::start().await;
+    let url = url_of(&old);
+    let bus = redis.url();
+    let options = [&knows_old(&url)[..], &[("BUS__URL", &bus)]].concat();
+    let nodes = Nodes::on(store.url(), &options).await;
+    pinned_until_the_rollback(&old, &nodes, &options).await;
+}
+
+/// Pins a user of the nodes to the old server, which they know by these options, and rolls back.
+async fn pinned_until_the_rollback(old: &Gateway, nodes: &Nodes, options: &[(&str, &str)]) {
+    let options = [&shared(&nodes.url)[..], options].concat();
     let both = [&nodes.one, &nodes.two];
     // The same people in two worlds, which number them differently.
     for name in ["eve", "bob", "ann"] {
-        Mode::register(&old, name).await;
+        Mode::register(old, name).await;
     }
     for name in ["ann", "bob"] {
         Mode::register(&nodes.one, name).await;
     }
     let chat = {
-        let ann = Bearer::log_in(&old, "ann").await.id;
-        Bearer::log_in(&old, "bob").await.chat_with(ann).await
+        let ann = Bearer::log_in(old, "ann").await.id;
+        Bearer::log_in(old, "bob").await.chat_with(ann).await
     };
     let mut here = Mode::log_in(&nodes.two, "ann").await;
     let mut bob = Mode::log_in(&nodes.two, "bob").await;
@@ -73,17 +90,17 @@ async fn a_pinned_user_is_served_by_the_other_server_at_every_node_until_the_rol
         there.push(ann);
     }
     assert!(chats(&mut bob).await.is_empty(), "another user is not concerned");
-    Mode::log_in(&old, "bob").await.send(chat, "from the old server").await;
+    Mode::log_in(old, "bob").await.send(chat, "from the old server").await;
     for ann in &mut there {
         assert_eq!(ann.pushed().await, "from the old server");
     }
     there[0].send(chat, "by way of the new one").await;
     let expected = ["from the old server", "by way of the new one"];
-    assert_eq!(Mode::log_in(&old, "bob").await.history(chat).await, expected);
+    assert_eq!(Mode::log_in(old, "bob").await.history(chat).await, expected);
     // A token of one server is none at the other, also over HTTP, and at a node that has not
     // handed it out.
     let token = &Bearer::log_in(&nodes.one, "ann").await.access;
-    let old_id = Bearer::log_in(&old, "ann").await.id;
+    let old_id = Bearer::log_in(old, "ann").await.id;
     for gateway in both {
         assert_eq!(get_user(gateway, token).await.expect(200)["id"], old_id);
     }

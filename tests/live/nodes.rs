@@ -6,13 +6,14 @@ use serde_json::json;
 use tempfile::TempDir;
 use tolmach_test_servers::Redis;
 
-/// Two gateways, each with a data folder of its own, on one SQLite file.
+/// Two gateways, each with a data folder of its own, on one store.
 pub(crate) struct Nodes {
     pub(crate) one: Gateway,
     pub(crate) two: Gateway,
-    /// The URL of the file.
+    /// The URL of the store.
     pub(crate) url: String,
-    _folder: TempDir,
+    /// The folder of a store that is a file.
+    _folder: Option<TempDir>,
 }
 
 impl Nodes {
@@ -24,13 +25,14 @@ impl Nodes {
     pub(crate) async fn with(options: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let url = format!("sqlite://{}", folder.path().join("shared.sqlite").display());
+        Self { _folder: Some(folder), ..Self::on(url, options).await }
+    }
+
+    /// Nodes on this store.
+    pub(crate) async fn on(url: String, options: &[(&str, &str)]) -> Self {
         let options = [&shared(&url), options].concat();
-        Self {
-            one: Gateway::with(&options).await,
-            two: Gateway::with(&options).await,
-            url,
-            _folder: folder,
-        }
+        let (one, two) = (Gateway::with(&options).await, Gateway::with(&options).await);
+        Self { one, two, url, _folder: None }
     }
 }
 

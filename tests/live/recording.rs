@@ -96,7 +96,8 @@ impl Capture {
     }
 }
 
-fn captures(gateway: &Gateway) -> Vec<PathBuf> {
+/// The captures of a gateway.
+pub(crate) fn captures(gateway: &Gateway) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(gateway.data().join("captures"));
     let mut files: Vec<PathBuf> =
         entries.into_iter().flatten().map(|entry| entry.expect("it is read").path()).collect();
@@ -169,6 +170,17 @@ async fn a_proxy_recognises_dialects_and_their_commands() {
     let group = bob.group("Secret society", &[1]).await;
     ann.send(group, "a private word").await;
     assert_eq!(ann.history(group).await, ["a private word"]);
+    // The dialect of an HTTP connection is that of a later request.
+    let mut kept_alive = TcpStream::connect(proxy.address).await.expect("it listens");
+    let requests = format!(
+        "GET /nothing HTTP/1.1\r\nhost: a\r\n\r\n\
+         GET /api/v1/user HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+         authorization: Bearer {}\r\n\r\n",
+        bob.access
+    );
+    kept_alive.write_all(requests.as_bytes()).await.expect("it is open");
+    let mut responses = Vec::new();
+    kept_alive.read_to_end(&mut responses).await.expect("the server ends it");
     let mut shared = gateway.websocket("/ws").await;
     let login = json!({"type": "REQUEST_LOGIN", "login": "ann", "pass": PASSWORD});
     assert_eq!(shared.request(&login).await["status"], "LOGIN_OK");
@@ -180,6 +192,9 @@ async fn a_proxy_recognises_dialects_and_their_commands() {
     for dialect in ["\"mode\"", "\"bearer\"", "\"sndmsg\""] {
         assert!(dialects.contains(dialect), "{dialects:?}");
     }
+    let later = |line: &&Value| line["uri"] == "/api/v1/user" && line["dialect"] == "bearer";
+    let later = capture.of_type("frame").find(later);
+    assert!(later.is_some_and(|line| line["command"] == "get_user"), "{}", capture.text);
     for command in ["register", "login", "create_flow", "send", "history"] {
         assert!(capture.has("client", command), "{command}: {}", capture.text);
     }

@@ -1,7 +1,9 @@
 //! Captured clients, played against gateways by `tolmach replay`, and compared by `tolmach diff`.
 
 use crate::captures::{dialects, stories, title};
-use crate::harness::{self, Gateway, PASSWORD};
+use crate::harness::{self, Bearer, Gateway, Mode, PASSWORD, eventually};
+use crate::raw_tcp::Values;
+use crate::recording::captures;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -347,6 +349,81 @@ async fn clients_of_raw_tcp_are_played_too() {
     let gateway = Gateway::with(&[("TCP__SNDMSG__LISTEN", "127.0.0.1:0")]).await;
     let address = gateway.sndmsg_tcp.expect("the ready line has the address");
     let to = format!("tcp://{address}");
+    let output = tolmach(&folder, &["replay", path(&capture), "--to", &to, "--diff"]).await;
+    assert!(exit_code(&output, 0).contains("no differences"));
+}
+
+/// Ends a gateway that records, once its clients are gone, and gives its only capture.
+async fn captured(gateway: &mut Gateway) -> PathBuf {
+    eventually("the end of the connections", async || {
+        let open = gateway.metric("tolmach_connections", "").await;
+        (open == 0.0).then_some(())
+    })
+    .await;
+    gateway.signal("TERM").await;
+    assert_eq!(gateway.ended().await.0, Some(0));
+    let mut files = captures(gateway);
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+#[tokio::test]
+async fn a_gateways_recording_played_against_another_one_shows_no_difference() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let mut old = Gateway::with(&[&OPTIONS[..], &[("RECORD__ENABLED", "true")]].concat()).await;
+    let mut ann = Mode::register(&old, "ann").await;
+    let bob = Bearer::register(&old, "bob").await;
+    let group = bob.group("Readers", &[1]).await;
+    let (mut room, _) = bob.room(&format!("/group/{group}")).await;
+    ann.send(group, "hello").await;
+    assert_eq!(room.receive().await["text"], "hello");
+    assert_eq!(ann.history(group).await, ["hello"]);
+    let mut cat = old.websocket("/sndmsg").await;
+    let sign_up = json!({"type": "REQUEST_SIGNUP", "login": "cat", "pass": PASSWORD});
+    cat.request(&sign_up).await;
+    let login = json!({"type": "REQUEST_LOGIN", "login": "cat", "pass": PASSWORD});
+    assert_eq!(cat.request(&login).await["status"], "LOGIN_OK");
+    drop((ann, room, cat));
+    let capture = captured(&mut old).await;
+    let new = gateway().await;
+    // Users that are there before, so that the ids differ.
+    Mode::register(&new, "zoe").await;
+    let to = format!("http://{}", new.address);
+    let output = tolmach(&folder, &["replay", path(&capture), "--to", &to, "--diff"]).await;
+    let report = exit_code(&output, 0);
+    assert!(report.contains("no differences"), "{report}");
+    let posted = new.metric("tolmach_requests_total", "operation=\"send\"").await;
+    assert_eq!(posted, 1.0, "{report}");
+}
+
+#[tokio::test]
+async fn a_gateways_recording_of_raw_tcp_played_against_another_one_shows_no_difference() {
+    const LISTEN: (&str, &str) = ("TCP__SNDMSG__LISTEN", "127.0.0.1:0");
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let mut old = Gateway::with(&[LISTEN, ("RECORD__ENABLED", "true")]).await;
+    let address = old.sndmsg_tcp.expect("the ready line has the address");
+    let connect = async || Values::new(TcpStream::connect(address).await.expect("it listens"));
+    let (mut ann, mut bob) = (connect().await, connect().await);
+    ann.sign_up("ann").await;
+    bob.sign_up("bob").await;
+    let opened = bob.request(json!({"type": 2, "sender": "bob", "receiver": "ann"})).await;
+    let room = opened["id"].clone();
+    let message = json!({
+        "type": 3, "username": "bob", "room_id": room, "message": "hi", "msg_type": 0,
+    });
+    assert_eq!(bob.request(message).await["status"], 0);
+    // The history of a room is a value for each message.
+    assert_eq!(ann.request(json!({"type": 4, "room_id": room})).await["message"], "hi");
+    drop((ann, bob));
+    let capture = captured(&mut old).await;
+    let text = std::fs::read_to_string(&capture).expect("the capture is there");
+    for part in ["\"transport\":\"tcp\"", "\"revision\":\"uchat\"", "\"kind\":\"value\""] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains(PASSWORD), "{text}");
+    assert!(!text.contains("\"type\":\"gap\""), "{text}");
+    let new = Gateway::with(&[LISTEN]).await;
+    let to = format!("tcp://{}", new.sndmsg_tcp.expect("the ready line has the address"));
     let output = tolmach(&folder, &["replay", path(&capture), "--to", &to, "--diff"]).await;
     assert!(exit_code(&output, 0).contains("no differences"));
 }

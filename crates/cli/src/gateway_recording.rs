@@ -292,4 +292,51 @@ mod tests {
             assert_eq!(filter(names).admits_revision(id, revision), admitted, "{names:?} {id}");
         }
     }
+
+    #[test]
+    fn a_connection_is_recorded_up_to_the_login_of_another_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let options = RecordingOptions {
+            recorder: Recorder::Gateway,
+            target: Target::File(path.clone()),
+            replacer: Replacer::new(b"a key of a trial", false),
+            queue_bytes: 1 << 20,
+        };
+        let recording = Recording::start(options, |error| panic!("{error}")).unwrap();
+        let (id, revision) = ("toy".to_owned(), "doc".to_owned());
+        let dialect = KnownDialect { id, revision, rules: &[] };
+        let opening = Opening {
+            connection: 0,
+            at: 0,
+            transport: Transport::WebSocket,
+            dialect: Some(dialect.clone()),
+            request: None,
+            address: None,
+            user: None,
+        };
+        let mut log = RecordedLog {
+            log: recording.open(opening, Some(HELD_BYTES)),
+            filter: Filter {
+                share: 100,
+                user: Some(1),
+                addresses: Vec::new(),
+                dialects: Arc::default(),
+            },
+            counters: Counters { recorded: Counter::noop(), missing: Counter::noop() },
+            dialect,
+            user: None,
+            is_user_pending: true,
+            is_revision_pending: false,
+        };
+        for user in [1, 1, 2] {
+            log.frame(Sender::Client, Frame::text("{}"), None);
+            log.user(UserId::new(user).unwrap());
+            log.frame(Sender::Server, Frame::text("[]"), None);
+        }
+        drop((log, recording));
+        let text = std::fs::read_to_string(path).unwrap();
+        let count = |kind: &str| text.matches(&format!("\"type\":\"{kind}\"")).count();
+        assert_eq!((count("open"), count("frame"), count("close")), (1, 5, 1), "{text}");
+    }
 }
