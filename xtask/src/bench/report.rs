@@ -87,8 +87,9 @@ with one task and one bounded queue per connection and one flush for all queued 
 run on one half of the cores, their clients on the other, PostgreSQL and Redis on both; plain
 inserts run on the servers' half. CPU is user and system time of the server's process, from the
 operating system; with Tolmach it includes committing each message to disk. Memory is the growth of
-resident memory, divided by the connections. `single` is one message in flight, `many` 32, `paced`
-20,000 deliveries a second. The proxy that a bridge is compared with is the floor, which copies
+resident memory, divided by the connections, after each client has come and gone once, so that
+bounded caches do not count. `single` is one message in flight, `many` 32, `paced` 20,000 deliveries
+a second. The proxy that a bridge is compared with is the floor, which copies
 messages between two WebSockets; the time that a program adds is the median through it less that of
 the gateway alone, with a store in memory. The ledger's part is the CPU of a request with a ledger
 less that without. A recording that is off is what all other rows measure.

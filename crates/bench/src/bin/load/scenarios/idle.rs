@@ -68,8 +68,14 @@ pub(crate) async fn measure(arguments: Arguments) -> BenchResult<Value> {
             }
         }
     };
-    // Before the measurement: memory that the first connections allocate for the whole process.
-    drop(map_concurrently(connections.min(CONCURRENCY), CONCURRENCY, connect.clone()).await?);
+    // Each comes and goes once before the measurement: the caches of the process and of its
+    // database, which are bounded, are no connection's memory.
+    let visit = connect.clone();
+    let visit = move |index| {
+        let connected = visit(index);
+        async move { connected.await.map(drop) }
+    };
+    map_concurrently(connections, CONCURRENCY, visit).await?;
     let (before, cpu, started) = (server.resident()?, server.cpu()?, Instant::now());
     let mut sockets = map_concurrently(connections, CONCURRENCY, connect.clone()).await?;
     let (after, cpu, elapsed) = (server.resident()?, server.cpu()? - cpu, started.elapsed());
