@@ -11,6 +11,11 @@ pub fn placeholder_user_id(login: &str) -> UserId {
     UserId::new(placeholder_number(&login.to_lowercase())).expect(IS_ID)
 }
 
+/// True for the id of a user of whom only the login is known.
+pub fn is_placeholder_user(user: UserId) -> bool {
+    user.get() >= FIRST_PLACEHOLDER
+}
+
 /// The id of a message that has none on the wire: a hash of its author, its time and its text.
 pub fn placeholder_message_id(login: &str, posted_at: Timestamp, text: &str) -> MessageId {
     let number = placeholder_number(&format!("{login} {} {text}", posted_at.micros()));
@@ -48,5 +53,7 @@ mod tests {
         assert_eq!(id("Ann"), id("aNN"));
         assert_ne!(id("ann"), id("bob"));
         assert!(id("") >= FIRST_PLACEHOLDER && id("Анна") < ID_LIMIT);
+        assert!(is_placeholder_user(placeholder_user_id("")));
+        assert!(!is_placeholder_user(UserId::new(FIRST_PLACEHOLDER - 1).unwrap()));
     }
 }

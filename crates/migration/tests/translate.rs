@@ -227,6 +227,84 @@ fn what_is_no_frame_of_the_source_is_lost_with_a_reason_and_the_rest_goes_on() {
     assert!(frames.join("\n").contains("OLD_DIALOGS"), "{frames:?}");
 }
 
+/// The translations of the last `count` lines of a conversation of `>` and `<` lines.
+fn last_of(from: &str, to: &str, lines: &[&str], count: usize) -> Vec<Translated> {
+    let mut translator = Translator::new(dialect(from), dialect(to)).expect("both have clients");
+    let translate = |line: &&str| {
+        let (sender, text) = line.split_at(1);
+        let sender = if sender == ">" { Sender::Client } else { Sender::Server };
+        translator.frame(1, Timestamp::default(), sender, &Frame::text(text.trim().to_owned()))
+    };
+    let mut all: Vec<_> = lines.iter().map(translate).collect();
+    all.split_off(all.len() - count)
+}
+
+#[test]
+fn a_message_of_another_user_with_the_same_text_is_no_answer() {
+    let send = |text| {
+        format!(
+            r#">{{"mode":"sendMessage","timestamp":1,"token":"t","chat_id":5,"content":"{text}","content_type":"text"}}"#
+        )
+    };
+    let (first, second) = (send("hello"), send("ok"));
+    let lines = [
+        r#">{"mode":"auth","timestamp":1,"username":"ann","password":"x"}"#,
+        r#"<{"mode":"auth","timestamp":1,"status":200,"token":"t"}"#,
+        &first,
+        r#"<{"mode":"sendMessage","timestamp":1,"status":200}"#,
+        &second,
+        r#"<{"mode":"getMessages","timestamp":1,"status":200,"chat_id":5,"messages":[{"message_id":12,"from_id":2,"from_name":"bob","content":"ok","content_type":"text","content_time":1}]}"#,
+        r#"<{"mode":"sendMessage","timestamp":1,"status":200}"#,
+    ];
+    let last = last_of("mode", "morelia", &lines, 2);
+    assert_eq!((&*last[0].operations, &*last[1].operations), (&["posted"][..], &["send"][..]));
+    assert_eq!(last[1].notes, [""; 0]);
+}
+
+#[test]
+fn another_edit_of_the_same_message_is_told_after_the_answer_to_ones_own() {
+    let lines = [
+        r#">{"type":"REQUEST_LOGIN","login":"ann","pass":"x"}"#,
+        r#"<{"type":"RESPONSE_LOGIN","status":"LOGIN_OK"}"#,
+        r#">{"type":"EDIT_MSG","id":11,"new_msg":"from the phone"}"#,
+        r#"<{"type":"EDIT_MSG","id":11,"new_msg":"from the phone"}"#,
+        r#"<{"type":"EDIT_MSG","id":11,"new_msg":"from the desk"}"#,
+    ];
+    let last = last_of("sndmsg", "sndmsg", &lines, 1);
+    let frames = last[0].frames.iter().filter_map(|piece| match &piece.item {
+        Item::Frame(Sender::Server, frame) => Some(String::from_utf8_lossy(frame.payload())),
+        _ => None,
+    });
+    let frames: String = frames.collect();
+    assert!(frames.contains("from the desk"), "{frames} {:?}", last[0]);
+}
+
+#[test]
+fn a_request_of_http_without_a_meaning_takes_no_other_ones_response() {
+    let request = |uri: &str| {
+        let request = http::Request::get(uri).header("authorization", "Bearer t");
+        Frame::request(request.body(bytes::Bytes::new()).expect("a path is valid"))
+    };
+    let response = |status: u16, body: &'static str| {
+        let response = http::Response::builder().status(status);
+        let response = response.header("content-type", "application/json");
+        Frame::response(response.body(body.into()).expect("a status is valid"))
+    };
+    let mut translator =
+        Translator::new(dialect("bearer"), dialect("mode")).expect("both have clients");
+    let mut frame =
+        |sender, frame: &Frame| translator.frame(1, Timestamp::default(), sender, frame);
+    frame(Sender::Client, &request("/api/v1/user"));
+    let lost = frame(Sender::Client, &request("/no/such/path"));
+    frame(Sender::Client, &request("/api/v1/chats"));
+    assert_eq!(lost.lost.len(), 1, "{lost:?}");
+    frame(Sender::Server, &response(401, "{}"));
+    let unknown = frame(Sender::Server, &response(404, "{}"));
+    assert!(unknown.operations.is_empty() && unknown.lost.len() == 1, "{unknown:?}");
+    let chats = frame(Sender::Server, &response(200, r#"{"rooms":[]}"#));
+    assert_eq!(chats.operations, ["list_flows"], "{chats:?}");
+}
+
 #[test]
 fn connections_are_bounded() {
     let mut translator =

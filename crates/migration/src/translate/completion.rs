@@ -175,7 +175,9 @@ pub(super) fn is_event_of(command: &Command, answer: &Answer, event: &EventKind)
         (Answer::Sent { message: Some(message), .. }, EventKind::Posted(posted)) => {
             message.id == posted.id && message.content.text == posted.content.text
         }
-        (Answer::Edited(message), EventKind::Edited(edited)) => message.id == edited.id,
+        (Answer::Edited(message), EventKind::Edited(edited)) => {
+            message.id == edited.id && message.content.text == edited.content.text
+        }
         (Answer::Deleted { .. }, EventKind::Deleted { .. }) => {
             implied_answer(command, event).is_some()
         }

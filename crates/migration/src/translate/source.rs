@@ -37,6 +37,7 @@ pub(super) struct Source {
 
 /// A request of the captured client.
 pub(super) struct SourceRequest {
+    pub(super) key: Key,
     /// As the server's side has decoded it, with its correlation.
     pub(super) request: Request,
     /// True if it is about the connection alone: the dialect's client side has no such request.
@@ -72,11 +73,11 @@ impl Source {
         self.shadow.initial_requests(now, &mut shadowed);
         let mut requests = Vec::new();
         for request in initial {
-            let key = next.saturating_add(requests.len() as u64);
+            let key = Key(next.saturating_add(requests.len() as u64));
             let mut frames = Vec::new();
             let told = with_key(&request, key);
             if self.client.request(now, &told, &mut frames).is_ok() && frames.is_empty() {
-                requests.push(SourceRequest { request, is_own: false });
+                requests.push(SourceRequest { key, request, is_own: false });
             } else {
                 self.stand_in(now, &request);
             }
@@ -99,13 +100,13 @@ impl Source {
             if self.take_extra(&request.command) {
                 continue;
             }
-            let key = next.saturating_add(requests.len() as u64);
+            let key = Key(next.saturating_add(requests.len() as u64));
             let is_own = !self.tell_client(now, &with_key(&request, key), frame);
             if is_own {
                 self.own += 1;
                 self.stand_in(now, &request);
             }
-            requests.push(SourceRequest { request, is_own });
+            requests.push(SourceRequest { key, request, is_own });
         }
         Ok(requests)
     }
@@ -250,6 +251,6 @@ pub(super) fn new_identity(
     }
 }
 
-fn with_key(request: &Request, key: u64) -> Request {
-    Request { correlation: Correlation::new(Key(key)), ..request.clone() }
+fn with_key(request: &Request, key: Key) -> Request {
+    Request { correlation: Correlation::new(key), ..request.clone() }
 }

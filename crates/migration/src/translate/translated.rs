@@ -1,6 +1,6 @@
 //! The outcome of a translation.
 
-use super::loss::Loss;
+use super::loss::{Loss, Part};
 use http::request::Parts;
 use tolmach_dialect::{Close, Frame, Sender};
 
@@ -42,6 +42,11 @@ impl Translated {
     /// True if something did not come through.
     pub fn is_lossy(&self) -> bool {
         !self.lost.is_empty()
+    }
+
+    /// Adds the loss of a frame that could not be read.
+    pub(super) fn lose_frame(&mut self, reason: String) {
+        self.lost.push(Loss { operation: "", part: Part::Frame, reason });
     }
 
     pub(super) fn push(&mut self, connection: u64, item: Item) {

@@ -1,12 +1,12 @@
 //! All connections of a capture.
 
-use super::connection::Connection;
+use super::connection::{Connection, Route};
 use super::opening::Opening;
 use super::translated::Translated;
 use http::request::Parts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tolmach_dialect::{DOC, Dialect, Frame, Sender, WideIdNumbers};
+use tolmach_dialect::{DOC, Dialect, Frame, Sender};
 use tolmach_domain::Timestamp;
 
 /// The most connections that are open at once. When one more begins, the one that was silent the
@@ -26,11 +26,8 @@ pub struct NoClientSide(pub String);
 ///
 /// Memory is bounded: by [`MAX_CONNECTIONS`], and for each connection by bounds on what waits.
 pub struct Translator {
-    source: Arc<dyn Dialect>,
-    target: Arc<dyn Dialect>,
-    target_name: String,
+    route: Route,
     connections: BTreeMap<u64, Open>,
-    wide_ids: Arc<WideIdNumbers>,
     /// Counts frames: the age of connections.
     clock: u64,
     /// The number of connections that began.
@@ -50,9 +47,9 @@ impl Translator {
                 return Err(NoClientSide(name_of(&**dialect)));
             }
         }
-        let target_name = name_of(&*target);
-        let (connections, wide_ids) = (BTreeMap::new(), Arc::default());
-        Ok(Self { source, target, target_name, connections, wide_ids, clock: 0, begun: 0 })
+        let (target_name, wide_ids) = (name_of(&*target), Arc::default());
+        let route = Route { source, target, target_name, wide_ids };
+        Ok(Self { route, connections: BTreeMap::new(), clock: 0, begun: 0 })
     }
 
     /// A connection begins: a WebSocket by this request, raw TCP or HTTP without one. Its handshake
@@ -114,13 +111,7 @@ impl Translator {
         self.clock += 1;
         self.begun += 1;
         let first = (self.begun.saturating_sub(1)).saturating_mul(TARGET_CONNECTIONS) + 1;
-        let connection = Connection::new(
-            number,
-            (Arc::clone(&self.source), opening),
-            (Arc::clone(&self.target), self.target_name.clone()),
-            first,
-            &self.wide_ids,
-        );
+        let connection = Connection::new(&self.route, number, first, opening);
         self.connections.insert(number, Open { connection, used: self.clock });
     }
 }
