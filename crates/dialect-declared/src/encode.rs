@@ -1,6 +1,6 @@
-//! Frames, filled in.
+//! Writes frames: the plan of a frame, filled in with the values of the model.
 
-use crate::forms::Tables;
+use crate::forms::{Form, Tables};
 use crate::model::{Datum, Source, Type, read};
 use crate::paging::PageFacts;
 use crate::plan::{ListKind, ListPlan, Plan, Slot, SlotSource, TextPlan};
@@ -23,24 +23,39 @@ pub(crate) struct Fill<'a> {
     pub(crate) tables: &'a Tables,
     /// The command, the answer or the event.
     pub(crate) root: Option<Source<'a>>,
+    /// The command that an answer is about.
     pub(crate) request: Option<&'a Command>,
     pub(crate) me: &'a Me,
+    /// The name of the frame on the wire.
     pub(crate) name: &'a Value<'static>,
     /// The name of the request, where the frame is about one.
     pub(crate) request_name: &'a Value<'static>,
+    /// The cells of the row of outcomes, by column.
     pub(crate) outcome: &'a [Option<Value<'static>>],
     pub(crate) now: Timestamp,
+    /// The client's id of the request, in the syntax of the wire.
     pub(crate) tag: Option<&'a [u8]>,
     pub(crate) token: Option<&'a str>,
+    /// The user that the token is for.
     pub(crate) token_user: Option<UserId>,
+    /// The cells of the connection's memory.
     pub(crate) memory: &'a [Option<i64>],
     /// Of an answer that is a page.
     pub(crate) page: Option<PageFacts>,
     /// The chosen form of each choice.
     pub(crate) chosen: &'a [u8],
+    /// The ids of 128 bits that objects of this world have on the wire: of a server's frame.
     pub(crate) wide_ids: Option<&'a WideIds>,
-    /// The numbers that stand for wide ids.
+    /// The numbers that stand for ids of 128 bits: of a client's frame.
     pub(crate) numbers: Option<&'a WideIdNumbers>,
+}
+
+/// The value of a slot, before its default and its form.
+enum Filled<'a> {
+    /// A value of the wire, such as a name or a cell of the outcomes.
+    Wire(Option<&'a Value<'static>>),
+    /// A value of the model.
+    Model(Datum<'a>),
 }
 
 impl<'a> Fill<'a> {
@@ -59,7 +74,11 @@ impl<'a> Fill<'a> {
 
     /// The items of a list.
     pub(crate) fn items(&self, slot: &Slot) -> Vec<Datum<'a>> {
-        match self.datum(slot, &[]) {
+        self.items_in(slot, &[])
+    }
+
+    fn items_in(&self, slot: &Slot, scopes: &[Datum<'a>]) -> Vec<Datum<'a>> {
+        match self.datum(slot, scopes) {
             Datum::List(items) => items,
             Datum::None => Vec::new(),
             other => vec![other],
@@ -82,7 +101,8 @@ impl<'a> Fill<'a> {
                     if member.is_optional && self.is_none(&member.plan, scopes) {
                         continue;
                     }
-                    member.written.write(self.syntax, std::mem::take(&mut is_first), writer);
+                    member.written.write(self.syntax, is_first, writer);
+                    is_first = false;
                     self.write(&member.plan, scopes, writer);
                 }
                 writer.push('}');
@@ -103,11 +123,7 @@ impl<'a> Fill<'a> {
 
     fn write_list(&self, list: &ListPlan, scopes: &mut Vec<Datum<'a>>, writer: &mut Writer) {
         let (_, comma) = self.syntax.separators();
-        let items = match self.datum(&list.slot, scopes) {
-            Datum::List(items) => items,
-            Datum::None => Vec::new(),
-            other => vec![other],
-        };
+        let items = self.items_in(&list.slot, scopes);
         let is_bare = match list.kind {
             ListKind::Each | ListKind::WithInList => false,
             ListKind::One | ListKind::With => true,
@@ -149,50 +165,59 @@ impl<'a> Fill<'a> {
     }
 
     fn write_slot(&self, slot: &Slot, scopes: &[Datum<'a>], writer: &mut Writer) {
-        if let SlotSource::Outcome(column) = slot.source {
-            return match self.outcome.get(column).and_then(Option::as_ref) {
-                Some(value) => self.syntax.write_value(writer, value),
-                None => self.syntax.write_null(writer),
-            };
-        }
-        if let Some(name) = self.name_at(slot) {
-            return self.syntax.write_value(writer, name);
-        }
-        let mut datum = self.datum(slot, scopes);
-        if let (Some(wide_ids), Some(kind), Datum::Integer(number)) =
-            (self.wide_ids, slot.of.object_kind(), &mut datum)
-        {
-            *number = wide_ids.resolved(*number);
-            let wide = ObjectId::new(kind, *number).and_then(|object| wide_ids.get(object));
-            if let (Some(wide), Some(form)) = (wide, slot.forms.first())
-                && form.write_wide_id(wide, self.syntax, writer)
-            {
-                return;
+        let datum = match self.filled(slot, scopes) {
+            Filled::Wire(Some(value)) => return self.syntax.write_value(writer, value),
+            Filled::Wire(None) => return self.syntax.write_null(writer),
+            // A number that stands for an id of the request becomes the one that it was given.
+            Filled::Model(Datum::Integer(number)) if slot.of.object_kind().is_some() => {
+                Datum::Integer(self.wide_ids.map_or(number, |ids| ids.resolved(number)))
             }
-        }
-        if let (Some(numbers), true, Datum::Integer(number), Some(form)) =
-            (self.numbers, slot.of.is_id(), &datum, slot.forms.first())
-            && let Some(wide) = numbers.id(*number)
-            && form.write_wide_id(wide, self.syntax, writer)
+            Filled::Model(datum) => datum,
+        };
+        if let Datum::Integer(number) = datum
+            && self.write_wide_id(slot, number, writer)
         {
             return;
         }
         match (&datum, &slot.default, slot.forms.first()) {
             (Datum::None, Some(default), _) => self.syntax.write_value(writer, default),
-            (Datum::None, None, Some(crate::forms::Form::Blank)) => {
-                self.syntax.write_text(writer, "");
-            }
+            (Datum::None, None, Some(Form::Blank)) => self.syntax.write_text(writer, ""),
             (_, _, Some(form)) => form.write(&datum, self.tables, self.chosen, self.syntax, writer),
             (_, _, None) => self.syntax.write_null(writer),
         }
     }
 
-    /// The name that a slot is for.
-    fn name_at(&self, slot: &Slot) -> Option<&'a Value<'static>> {
+    /// Writes the id of 128 bits that a number has on the wire; false if it has none there.
+    fn write_wide_id(&self, slot: &Slot, number: i64, writer: &mut Writer) -> bool {
+        let Some(form) = slot.forms.first() else { return false };
+        let of_object = self.wide_ids.zip(slot.of.object_kind()).and_then(|(wide_ids, kind)| {
+            ObjectId::new(kind, number).and_then(|object| wide_ids.get(object))
+        });
+        if of_object.is_some_and(|wide| form.write_wide_id(wide, self.syntax, writer)) {
+            return true;
+        }
+        let stood_for = self.numbers.filter(|_| slot.of.is_id());
+        let stood_for = stood_for.and_then(|numbers| numbers.id(number));
+        stood_for.is_some_and(|wide| form.write_wide_id(wide, self.syntax, writer))
+    }
+
+    fn filled(&self, slot: &Slot, scopes: &[Datum<'a>]) -> Filled<'a> {
+        let name = |name: &'a Value<'static>| Some(name).filter(|name| **name != Value::Null);
         match slot.source {
-            SlotSource::Name => Some(self.name),
-            SlotSource::RequestName => Some(self.request_name),
-            _ => None,
+            SlotSource::Outcome(column) => {
+                Filled::Wire(self.outcome.get(column).and_then(Option::as_ref))
+            }
+            SlotSource::Name => Filled::Wire(name(self.name)),
+            SlotSource::RequestName => Filled::Wire(name(self.request_name)),
+            _ => Filled::Model(self.datum(slot, scopes)),
+        }
+    }
+
+    /// True if a slot has neither a value nor a default.
+    fn is_slot_none(&self, slot: &Slot, scopes: &[Datum<'a>]) -> bool {
+        match self.filled(slot, scopes) {
+            Filled::Wire(value) => value.is_none(),
+            Filled::Model(datum) => datum.is_none() && slot.default.is_none(),
         }
     }
 
@@ -206,42 +231,42 @@ impl<'a> Fill<'a> {
     /// The value of a hole in its form, as a part of a text: a text without quotation marks, a
     /// number in digits, and nothing for none.
     fn slot_text(&self, slot: &Slot, scopes: &[Datum<'a>]) -> String {
+        let syntax = match self.syntax {
+            Syntax::Json | Syntax::JsonInString => Syntax::Json,
+            Syntax::PythonLiteral => Syntax::PythonLiteral,
+        };
         let mut writer = Writer::default();
-        let fill = Fill { syntax: Syntax::Json, ..*self };
-        fill.write_slot(slot, scopes, &mut writer);
+        Fill { syntax, ..*self }.write_slot(slot, scopes, &mut writer);
         let written = writer.finish();
-        let own = |value: Value<'_>| match value {
+        let as_written = || String::from_utf8_lossy(&written).into_owned();
+        let to_text = |value: Value<'_>| match value {
             Value::Text(text) => text.into_owned(),
             Value::Null => String::new(),
-            _ => String::from_utf8_lossy(&written).into_owned(),
+            _ => as_written(),
         };
-        Syntax::Json.read(&written, 1, own).unwrap_or_default()
+        // Forms write frames only: the value is read back for the text of a string.
+        syntax.read(&written, 1, to_text).unwrap_or_else(|_| as_written())
     }
 
-    /// True if all that a part is filled in with is none.
+    /// True if an optional member is left out: nothing in it has a value.
     fn is_none(&self, plan: &Plan, scopes: &[Datum<'a>]) -> bool {
         match plan {
-            Plan::Slot(Slot { source: SlotSource::Outcome(column), .. }) => {
-                self.outcome.get(*column).is_none_or(Option::is_none)
-            }
-            Plan::Slot(slot) => match self.name_at(slot) {
-                Some(name) => *name == Value::Null,
-                None => slot.default.is_none() && self.datum(slot, scopes).is_none(),
-            },
+            Plan::Slot(slot) => self.is_slot_none(slot, scopes),
             Plan::List(list) => list.before.is_empty() && self.datum(&list.slot, scopes).is_none(),
             Plan::Fixed(items) => items.iter().all(|item| self.is_none(item, scopes)),
             Plan::Object(members) => members.iter().all(|m| self.is_none(&m.plan, scopes)),
             Plan::Text(parts) => parts.iter().all(|part| match part {
                 TextPlan::Literal(_) => true,
-                TextPlan::Slot(slot) => self.datum(slot, scopes).is_none(),
+                TextPlan::Slot(slot) => self.is_slot_none(slot, scopes),
             }),
             Plan::Constant(..) => false,
         }
     }
 
-    /// The value of a slot.
+    /// The value of a slot in the model.
     fn datum(&self, slot: &Slot, scopes: &[Datum<'a>]) -> Datum<'a> {
         let (start, path) = match slot.source {
+            // The next page and the total are of the page, and no fields of the answer.
             SlotSource::Scope(0) => match self.root {
                 Some(_) if matches!(slot.path.as_slice(), ["next"]) => {
                     return Datum::optional_id(self.page.and_then(|page| page.next));
@@ -253,6 +278,7 @@ impl<'a> Fill<'a> {
                 None => return Datum::None,
             },
             SlotSource::Scope(depth) => match scopes.get(depth - 1) {
+                Some(Datum::Object(item)) => (Datum::Object(*item), slot.path.as_slice()),
                 Some(item) => (item.clone(), slot.path.as_slice()),
                 None => return Datum::None,
             },
@@ -260,7 +286,7 @@ impl<'a> Fill<'a> {
                 Some(request) => (Datum::Object(Source::Command(request)), slot.path.as_slice()),
                 None => return Datum::None,
             },
-            SlotSource::Me => return self.my(&slot.path),
+            SlotSource::Me => return self.me_field(&slot.path),
             SlotSource::Now => return Datum::Time(self.now),
             // `<_>` in a form of times is written as the current time, which readers ignore.
             SlotSource::Nothing if slot.of == Type::Time => return Datum::Time(self.now),
@@ -275,20 +301,25 @@ impl<'a> Fill<'a> {
             SlotSource::Memory(cell) => {
                 return Datum::optional_id(self.memory.get(cell).copied().flatten());
             }
-            // Their values are the wire's, not the model's.
+            // See [`Filled::Wire`].
             SlotSource::Outcome(_) | SlotSource::Name | SlotSource::RequestName => {
                 return Datum::None;
             }
         };
-        path.iter().fold(start, |datum, name| match datum {
-            Datum::Object(source) => read(source, name, self.me.id),
-            _ => Datum::None,
-        })
+        let Some((last, before)) = path.split_last() else { return start };
+        let Datum::Object(mut source) = start else { return Datum::None };
+        for name in before {
+            match read(source, name, self.me.id) {
+                Datum::Object(inner) => source = inner,
+                _ => return Datum::None,
+            }
+        }
+        read(source, last, self.me.id)
     }
 
-    fn my(&self, path: &[&'static str]) -> Datum<'a> {
+    fn me_field(&self, path: &[&'static str]) -> Datum<'a> {
         match path {
-            // A client that has not logged in on this connection proves who it is.
+            // Without a login on this connection, the user that the token is for.
             ["id"] => Datum::optional_id(self.me.id.or(self.token_user).map(UserId::get)),
             ["login"] => {
                 let login = self.me.login.clone();

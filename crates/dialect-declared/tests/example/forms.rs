@@ -4,7 +4,7 @@ use tolmach_dialect::{Correlation, Credentials, ServerSession};
 use tolmach_dialect::{Dialect, Frame, Handshake, Incoming, RenderContext, Request, Response};
 use tolmach_dialect_declared::{Declared, DialectFile};
 use tolmach_dialect_kit::fixtures::{self, ANN, CHAT};
-use tolmach_domain::{Answer, Command, ConnectionId, MessageId};
+use tolmach_domain::{Answer, Command, ConnectionId, Fault, MessageId};
 
 /// A wire on which everything is a string.
 const FILE: &str = r#"
@@ -88,6 +88,47 @@ fn holes_of_a_text_are_written_in_their_forms() {
     ]
     .concat();
     assert_eq!(frames, [Frame::text(expected)]);
+}
+
+#[test]
+fn an_optional_text_of_a_name_a_cell_or_a_default_is_written() {
+    let text = FILE.replace(
+        r#""ref": "r<tag>"}'"#,
+        r#""why"?: "<name> <outcome.code>", "x"?: "no <tag = 0>", "y"?: "r<tag>"}'"#,
+    );
+    let file = Declared::compile(DialectFile { name: "desk.toml", text: &text }, &[]);
+    let file = file.unwrap_or_else(|error| panic!("{error}"));
+    let mut session = session(&file);
+    let request = read(session.as_mut(), r#"{"do":"put","to":"d5","txt":"hi"}"#).unwrap();
+    let response = Response::new(request.correlation, Err(Fault::NoSuchFlow));
+    let (mut frames, context) = (Vec::new(), RenderContext::EMPTY);
+    session.respond(fixtures::time(0), &response, &context, &mut frames).unwrap();
+    let expected = r#"{"do":"put.ack","why":"put 1","x":"no 0"}"#;
+    assert_eq!(frames, [Frame::text(expected)]);
+}
+
+#[test]
+fn a_request_id_of_any_kind_is_a_part_of_a_text_in_each_syntax() {
+    for (syntax, tags) in [
+        ("json", [("\"abc\"", "rabc"), ("7", "r7")]),
+        ("python-literal", [("'abc'", "rabc"), ("7", "r7")]),
+    ] {
+        let text = FILE
+            .replace("credentials =", &format!("syntax = \"{syntax}\"\ncredentials ="))
+            .replace(r#""ref"?: "r<tag>"}'"#, r#""ref"?: <tag>}'"#);
+        let file = Declared::compile(DialectFile { name: "desk.toml", text: &text }, &[]);
+        let file = file.unwrap_or_else(|error| panic!("{error}"));
+        for (tag, expected) in tags {
+            let mut session = session(&file);
+            let frame = format!(r#"{{"do":"put","to":"d5","txt":"hi","ref":{tag}}}"#);
+            let request = read(session.as_mut(), &frame).unwrap();
+            let response = Response::new(request.correlation, Err(Fault::NoSuchFlow));
+            let (mut frames, context) = (Vec::new(), RenderContext::EMPTY);
+            session.respond(fixtures::time(0), &response, &context, &mut frames).unwrap();
+            let written = String::from_utf8_lossy(frames[0].payload()).into_owned();
+            assert!(written.contains(expected), "{syntax} {tag}: {written}");
+        }
+    }
 }
 
 #[test]
