@@ -37,7 +37,7 @@ pub(crate) async fn stall(environment: &Environment, flow: FlowId) -> Result<(),
     let node = environment.nodes[0].address()?;
     // While the proxy is cut, what is sent to its clients fills the system's buffers, then the
     // gateway's.
-    let network = Proxy::narrow(&node.to_string());
+    let network = Proxy::narrow(node);
     let behind_proxy: SocketAddr = network.address().parse().map_err(failure)?;
     let addresses = (0..usize::try_from(reader_count()?).map_err(failure)?)
         .map(|number| if number % STALLED_SHARE == 0 { behind_proxy } else { node });

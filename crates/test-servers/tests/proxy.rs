@@ -104,6 +104,41 @@ fn a_reset_ends_old_and_new_connections_and_healing_lets_new_ones_pass() {
     echoed(&mut new, b"after").unwrap();
 }
 
+/// A connection by way of a proxy, and the server's end of it, both with a byte received.
+fn both_ends() -> (Proxy, TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::to(&listener.local_addr().unwrap().to_string());
+    let mut peer = TcpStream::connect(proxy.address()).unwrap();
+    let mut server = listener.accept().unwrap().0;
+    peer.write_all(b"a").unwrap();
+    reads(&mut server, b"a").unwrap();
+    server.write_all(b"b").unwrap();
+    reads(&mut peer, b"b").unwrap();
+    (proxy, peer, server)
+}
+
+#[test]
+fn a_reset_reaches_both_sides() {
+    let (proxy, mut peer, mut server) = both_ends();
+    proxy.reset();
+    for end in [&mut peer, &mut server] {
+        assert_eq!(end.read(&mut [0; 16]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
+fn a_reset_of_the_server_passes_a_cut_only_once_it_is_healed() {
+    let (proxy, mut peer, server) = both_ends();
+    // Bytes that it has not read make the server's end a reset.
+    peer.write_all(b"unread").unwrap();
+    server.peek(&mut [0]).unwrap();
+    proxy.cut();
+    drop(server);
+    is_silent(&mut peer);
+    proxy.heal();
+    assert_eq!(peer.read(&mut [0; 16]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
 #[test]
 fn a_connection_to_a_server_that_ended_is_reset() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
