@@ -30,7 +30,7 @@ impl Engine {
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> DeferredWork {
-        let Some(turn) = self.recoveries.begin(address) else {
+        let Some(turn) = self.recoveries.begin(address, now) else {
             return Box::pin(std::future::ready(()));
         };
         let (store, mailer, throttle) = (
@@ -41,10 +41,12 @@ impl Engine {
         let (token, url, lifetime) =
             (self.new_token(), self.policy.public_url.clone(), self.policy.recovery_lifetime);
         Box::pin(async move {
-            let _turn = turn;
             if let Some(address) = address
-                && count_request(&*store, &throttle, address, now).await.is_err()
+                && let Err(fault) = count_request(&*store, &throttle, address, now).await
             {
+                if let Fault::TooMany { retry_after } = fault {
+                    turn.refuse(now, retry_after);
+                }
                 return;
             }
             let key = match &identifier {
