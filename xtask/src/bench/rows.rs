@@ -186,7 +186,8 @@ fn decoding(dialects: &[String]) -> Vec<Row> {
             AtMost(2.0),
             "",
             beside_crates("encode"),
-        ),
+        )
+        .explained_by(explanations::ENCODE_FILE),
     ]
 }
 
@@ -253,7 +254,8 @@ fn recording_and_ledger() -> Vec<Row> {
             AtMost(1.1),
             "",
             vec![recorded],
-        ),
+        )
+        .explained_by(explanations::RECORDED),
         row(
             "a request in the ledger, written every second, beside the CPU of a message in the \
                 mixed group",
