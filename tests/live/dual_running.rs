@@ -179,7 +179,7 @@ async fn a_mirror_gets_the_requests_with_its_own_ids_and_differences_are_counted
     let options = knows_old(&url);
     let new = Gateway::with(&options).await;
     let mirrored = async |operation: &str, outcome: &str| {
-        let labels = format!("operation=\"{operation}\",outcome=\"{outcome}\"");
+        let labels = format!("operation=\"{operation}\",outcome=\"{outcome}");
         new.metric("tolmach_mirror_requests_total", &labels).await
     };
     let counted = async |operation: &'static str, outcome: &'static str, count: f64| {
@@ -204,6 +204,13 @@ async fn a_mirror_gets_the_requests_with_its_own_ids_and_differences_are_counted
     assert_eq!(chats_there.len(), 1);
     let chat_there = chats_there[0]["chat_id"].as_i64().expect("a number");
     assert_eq!(ann_there.history(chat_there).await, ["hello"]);
+
+    // A request with a token that is nobody's is refused here, and not made there as the user of
+    // the connection. Copies are made in their order.
+    assert_eq!(ann.request("getChats", json!({"token": "x"})).await["status"], 401);
+    assert_eq!(ann.history(chat).await, ["hello"]);
+    counted("history", "same", 2.0).await;
+    assert_eq!(mirrored("list_flows", "").await, 0.0);
 
     // A planted difference: the old server has a message more.
     ann_there.send(chat_there, "only there").await;

@@ -14,6 +14,7 @@ use serde_json::json;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// The length of the bodies that are announced and not sent, in bytes.
@@ -118,6 +119,45 @@ async fn a_json_body_has_64_kib_and_a_form_takes_a_photo_of_5_mib() {
         photo.resize(bytes, 0);
         let response = ann.form("/group", &json!({"name": "gallery"}), Some(&photo)).await;
         assert_eq!(response.status.as_u16(), status, "a photo of {bytes} bytes");
+    }
+}
+
+/// Sends the head of a request that is refused, and reads the response. The body has this length.
+async fn begin_refused(stream: &mut TcpStream, length: usize) {
+    let head = format!("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("the connection is open");
+    let mut received = Vec::new();
+    let read = async {
+        while !received.ends_with(b"}") {
+            assert_ne!(stream.read_buf(&mut received).await.expect("it is readable"), 0);
+        }
+    };
+    within("a response", read).await;
+    assert!(received.starts_with(b"HTTP/1.1 404 "), "{}", String::from_utf8_lossy(&received));
+}
+
+#[tokio::test]
+async fn a_large_refused_body_is_received_beside_small_ones_and_those_of_another_address() {
+    /// The turns at receiving large bodies.
+    const TURNS: usize = 32;
+    const SMALL: usize = 64 << 10;
+    /// More than the sockets hold.
+    const LARGE: usize = 16 << 20;
+    let [one, other] = [[127, 0, 0, 1], [127, 0, 0, 2]];
+    for (name, length, address) in
+        [("small bodies", SMALL, one), ("large bodies of another address", SMALL + 1, other)]
+    {
+        let gateway = Gateway::start().await;
+        let mut unfinished = Vec::new();
+        for _ in 0..=TURNS {
+            let mut stream = gateway.connect_from(one).await;
+            begin_refused(&mut stream, length).await;
+            unfinished.push(stream);
+        }
+        let mut stream = gateway.connect_from(address).await;
+        begin_refused(&mut stream, LARGE).await;
+        let sent = within("the body", stream.write_all(&vec![b'x'; LARGE])).await;
+        sent.unwrap_or_else(|error| panic!("beside {name}: {error}"));
     }
 }
 

@@ -1,5 +1,6 @@
 //! A bridge: another server in the place of the engine.
 
+use crate::caches::of_latest;
 use crate::link::{Job, Link};
 use crate::metrics;
 use crate::mirror::Mirror;
@@ -10,18 +11,15 @@ use crate::shared::Shared;
 use crate::wire::Wire;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tolmach_dialect::{Request, Subscription};
-use tolmach_domain::{Credentials, Fault, Secret, SessionId};
+use tolmach_domain::{Command, Credentials, Fault, Secret, SessionId};
 use tolmach_engine::Principal;
 use tolmach_engine::ports::Entropy;
-use tolmach_server::{
-    MirroredRequest, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome,
-};
+use tolmach_server::{MirrorSlot, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};
 
 /// The time for which a connection's token is not looked up again. The tables of logins note each
 /// look as a use, which costs more than the rest of a proof.
@@ -36,7 +34,7 @@ pub struct Bridge {
     shared: Arc<Shared>,
     /// The links of HTTP requests, by login.
     pool: Cache<SessionId, Link>,
-    mirror: Mirror,
+    mirror: Arc<Mirror>,
 }
 
 impl Bridge {
@@ -50,13 +48,17 @@ impl Bridge {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         metrics::describe();
-        let pool = Cache::builder()
-            .max_capacity(options.max_idle_connections)
-            .time_to_idle(options.idle_timeout)
-            .eviction_policy(EvictionPolicy::lru());
-        let pool = pool.build();
-        let mirror = Mirror::new(name, &options);
-        Self { pool, mirror, shared: Arc::new(Shared::new(wires, options, entropy)) }
+        let pool = of_latest(options.max_idle_connections).time_to_idle(options.idle_timeout);
+        let pool: Cache<SessionId, Link> = pool.build();
+        let shared = Arc::new(Shared::new(wires, options.clone(), entropy));
+        let of_mirror = (shared.clone(), pool.clone());
+        let mirror = Mirror::new(name, &options, move |dialect| {
+            let (shared, pool) = &of_mirror;
+            let connection = shared.new_connection();
+            let client = UpstreamClient { connection, dialect, events: None };
+            Box::new(BridgedConnection::new(shared, pool, client))
+        });
+        Self { pool, mirror: Arc::new(mirror), shared }
     }
 }
 
@@ -64,8 +66,7 @@ impl Upstream for Bridge {
     fn open(&self, client: UpstreamClient) -> Box<dyn UpstreamConnection> {
         // Links of logins that are idle end here: the cache itself forgets them only when used.
         self.pool.run_pending_tasks();
-        let (shared, pool) = (self.shared.clone(), self.pool.clone());
-        Box::new(BridgedConnection { shared, pool, client, link: None, session: None, proof: None })
+        Box::new(BridgedConnection::new(&self.shared, &self.pool, client))
     }
 
     fn last_error(&self) -> Option<String> {
@@ -83,17 +84,8 @@ impl Upstream for Bridge {
         (!login.is_empty()).then_some(login)
     }
 
-    fn mirror(&self, request: MirroredRequest) {
-        let (shared, pool) = (self.shared.clone(), self.pool.clone());
-        let open = move |dialect| {
-            let connection = shared.new_connection();
-            let client = UpstreamClient { connection, dialect, events: None };
-            let (shared, pool) = (shared.clone(), pool.clone());
-            let bridged =
-                BridgedConnection { shared, pool, client, link: None, session: None, proof: None };
-            Box::new(bridged) as Box<dyn UpstreamConnection>
-        };
-        self.mirror.give(request, open);
+    fn begin_mirror(&self, command: &Command) -> Option<Box<dyn MirrorSlot>> {
+        self.mirror.begin(command)
     }
 
     fn end_mirror(&self) {
@@ -115,6 +107,11 @@ struct BridgedConnection {
 }
 
 impl BridgedConnection {
+    fn new(shared: &Arc<Shared>, pool: &Cache<SessionId, Link>, client: UpstreamClient) -> Self {
+        let (shared, pool) = (shared.clone(), pool.clone());
+        Self { shared, pool, client, link: None, session: None, proof: None }
+    }
+
     /// The login of a token that has proven it a short time ago, and still does.
     fn proven_before(&self, token: &Secret) -> Option<Arc<Session>> {
         let (proof, at) = self.proof.as_ref()?;

@@ -1,9 +1,8 @@
 //! Users and groups that the answers and events of an upstream told of: wires name users by id or
 //! by login, and flows with or without their kind.
 
-use moka::policy::EvictionPolicy;
+use crate::caches::of_latest;
 use moka::sync::Cache;
-use std::hash::Hash;
 use tolmach_dialect::placeholders::placeholder_user_id;
 use tolmach_domain::{
     Answer, EventKind, FlowId, FlowKind, FlowSummary, Message, User, UserId, UserRef, UserSummary,
@@ -22,7 +21,8 @@ const MAX_ENTRIES: u64 = 50_000;
 
 impl Directory {
     pub(crate) fn new() -> Self {
-        Self { by_id: of_latest(), by_login: of_latest(), shared: of_latest() }
+        let (by_id, by_login) = (of_latest(MAX_ENTRIES).build(), of_latest(MAX_ENTRIES).build());
+        Self { by_id, by_login, shared: of_latest(MAX_ENTRIES).build() }
     }
 
     /// True if a flow is known to be a group or channel.
@@ -132,16 +132,6 @@ impl Directory {
             self.learn_user(user.id, &user.login);
         }
     }
-}
-
-/// A table in which new entries take the place of those that were not used for longest.
-fn of_latest<K, V>() -> Cache<K, V>
-where
-    K: Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    let builder = Cache::builder().max_capacity(MAX_ENTRIES);
-    builder.eviction_policy(EvictionPolicy::lru()).build()
 }
 
 #[cfg(test)]

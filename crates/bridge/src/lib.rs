@@ -6,6 +6,7 @@
 
 mod accounts;
 mod bridge;
+mod caches;
 mod completion;
 mod deliveries;
 mod directory;

@@ -1,6 +1,8 @@
 //! The ids of a mirrored request: objects of one server, and the same objects of the other.
 
+use crate::caches::of_latest;
 use moka::sync::Cache;
+use std::collections::HashMap;
 use tolmach_domain::{
     Answer, Command, FlowKind, FlowSummary, Message, ObjectId, User, UserId, UserSummary, VisitIds,
 };
@@ -14,7 +16,7 @@ pub(crate) struct IdPairs(Cache<ObjectId, ObjectId>);
 
 impl IdPairs {
     pub(crate) fn new() -> Self {
-        Self(Cache::new(MAX_PAIRS))
+        Self(of_latest(MAX_PAIRS).build())
     }
 
     /// Gives the objects in a command the ids of the upstream. Returns false if one is not known,
@@ -73,12 +75,12 @@ impl IdPairs {
     /// Learns from the flows of a user: chats are the same by their other member, groups and
     /// channels by a title that no other one has.
     pub(crate) fn learn_flows(&self, login: &str, ours: &[FlowSummary], theirs: &[FlowSummary]) {
-        for summary in ours {
-            let is_same = |other: &&FlowSummary| is_same_flow(login, summary, other);
-            let twins = ours.iter().filter(|other| is_same_flow(login, summary, other)).count();
-            let mut same = theirs.iter().filter(is_same);
-            if let (Some(theirs), None, 1) = (same.next(), same.next(), twins) {
-                self.summaries(summary, theirs);
+        let theirs = only_ones(login, theirs);
+        for (name, ours) in only_ones(login, ours) {
+            if let (Some(ours), Some(Some(theirs))) = (ours, theirs.get(&name))
+                && !is_chat_without_members(ours)
+            {
+                self.summaries(ours, theirs);
             }
         }
     }
@@ -92,11 +94,11 @@ impl IdPairs {
     }
 
     fn users(&self, ours: &[User], theirs: &[User]) {
+        let theirs: HashMap<String, UserId> =
+            theirs.iter().map(|user| (user.login.to_lowercase(), user.id)).collect();
         for user in ours {
-            let login = user.login.to_lowercase();
-            let mut others = theirs.iter();
-            if let Some(other) = others.find(|other| other.login.to_lowercase() == login) {
-                self.users_with(user.id, other.id);
+            if let Some(other) = theirs.get(&user.login.to_lowercase()) {
+                self.users_with(user.id, *other);
             }
         }
     }
@@ -127,28 +129,54 @@ impl IdPairs {
     }
 }
 
-/// True if a flow of one server and one of another are the same to a user.
-fn is_same_flow(login: &str, one: &FlowSummary, other: &FlowSummary) -> bool {
-    let is_chat = |summary: &FlowSummary| summary.flow.kind == FlowKind::Chat;
-    if is_chat(one) != is_chat(other) {
-        return false;
+/// The name by which a flow of one server is that of another to a user.
+#[derive(PartialEq, Eq, Hash)]
+enum FlowName<'a> {
+    /// The title of a group or channel.
+    Shared(&'a str),
+    /// The login of the other member of a chat, in lower case.
+    Chat(String),
+    /// The chat with oneself.
+    Own,
+}
+
+impl<'a> FlowName<'a> {
+    fn of(login: &str, summary: &'a FlowSummary) -> Self {
+        if summary.flow.kind != FlowKind::Chat {
+            return Self::Shared(&summary.flow.title);
+        }
+        match partner(login, summary) {
+            Some(partner) => Self::Chat(partner),
+            None if is_chat_without_members(summary) => {
+                Self::Chat(summary.flow.title.to_lowercase())
+            }
+            None => Self::Own,
+        }
     }
-    if !is_chat(one) {
-        return one.flow.title == other.flow.title;
+}
+
+/// The other member of a chat, by login in lower case; a chat with oneself has none.
+fn partner(login: &str, chat: &FlowSummary) -> Option<String> {
+    chat.members.iter().map(|member| member.login.to_lowercase()).find(|member| member != login)
+}
+
+/// True for a chat without members, as a wire has one that names chats after the other member. The
+/// title of such a chat of the mirrored server may be anything.
+fn is_chat_without_members(summary: &FlowSummary) -> bool {
+    summary.flow.kind == FlowKind::Chat && summary.members.is_empty()
+}
+
+/// The flows of a user by their names; `None` where several have one.
+fn only_ones<'a>(
+    login: &str,
+    flows: &'a [FlowSummary],
+) -> HashMap<FlowName<'a>, Option<&'a FlowSummary>> {
+    let mut named = HashMap::new();
+    for summary in flows {
+        let only = named.entry(FlowName::of(login, summary));
+        only.and_modify(|only| *only = None).or_insert(Some(summary));
     }
-    let partner = |summary: &FlowSummary| {
-        let logins = summary.members.iter().map(|member| member.login.to_lowercase());
-        // A chat with oneself has nobody else.
-        let others: Vec<String> = logins.filter(|member| member != login).collect();
-        others.into_iter().next()
-    };
-    match (partner(one), partner(other)) {
-        (Some(one), Some(other)) => one == other,
-        // The wire of the other server names the chat, and no members.
-        (Some(one), None) => other.members.is_empty() && other.flow.title.to_lowercase() == one,
-        (None, None) => !one.members.is_empty() && !other.members.is_empty(),
-        (None, Some(_)) => false,
-    }
+    named
 }
 
 #[cfg(test)]
@@ -213,6 +241,44 @@ mod tests {
         let mut open = Command::OpenChat { with: UserRef::Id(UserId::new(2).unwrap()) };
         assert!(ids.translate(&mut open));
         assert_eq!(open, Command::OpenChat { with: UserRef::Id(UserId::new(21).unwrap()) });
+    }
+
+    #[test]
+    fn chats_are_the_same_by_the_other_member_or_by_a_title_in_the_place_of_members() {
+        let chat = |id, title: &str, members: &[&str]| {
+            let members = members.iter().zip(10 * id..).map(|(login, id)| user(id, login));
+            flow(id, FlowKind::Chat, title, members.collect())
+        };
+        for (name, ours, theirs, expected) in [
+            ("a title", vec![chat(1, "", &["ann", "Bob"])], vec![chat(11, "BOB", &[])], Some(11)),
+            ("oneself", vec![chat(1, "", &["Ann"])], vec![chat(11, "", &["ann"])], Some(11)),
+            ("another", vec![chat(1, "", &["ann", "bob"])], vec![chat(11, "cid", &[])], None),
+            (
+                "two there",
+                vec![chat(1, "", &["ann", "bob"])],
+                vec![chat(11, "bob", &[]), chat(12, "", &["bob", "ann"])],
+                None,
+            ),
+            (
+                "two here",
+                vec![chat(1, "", &["ann", "bob"]), chat(2, "bob", &[])],
+                vec![chat(11, "", &["bob", "ann"])],
+                None,
+            ),
+            ("no members here", vec![chat(1, "bob", &[])], vec![chat(11, "bob", &[])], None),
+            (
+                "a group of that title",
+                vec![chat(1, "", &["ann", "bob"])],
+                vec![flow(11, FlowKind::Group, "bob", Vec::new())],
+                None,
+            ),
+        ] {
+            let ids = IdPairs::new();
+            ids.learn_flows("ann", &ours, &theirs);
+            let mut command = send(1, None);
+            let known = ids.translate(&mut command).then_some(command);
+            assert_eq!(known, expected.map(|flow| send(flow, None)), "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The table of logins, by their tokens and numbers.
 
+use crate::caches::of_latest;
 use crate::session::{Account, Session};
-use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -31,11 +31,9 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// A table of at most `max` logins, which are forgotten when they were idle for so long.
     pub(crate) fn new(max: u64, idle: Duration) -> Self {
-        // A login has up to two tokens. A new one is never refused in favour of older ones.
-        let by_token = Cache::builder().max_capacity(max.saturating_mul(2)).time_to_idle(idle);
-        let by_token = by_token.eviction_policy(EvictionPolicy::lru());
-        let by_id = Cache::builder().max_capacity(max).time_to_idle(idle);
-        let by_id = by_id.eviction_policy(EvictionPolicy::lru());
+        // A login has up to two tokens.
+        let by_token = of_latest(max.saturating_mul(2)).time_to_idle(idle);
+        let by_id = of_latest(max).time_to_idle(idle);
         Self { by_token: by_token.build(), by_id: by_id.build(), next: AtomicI64::new(1) }
     }
 

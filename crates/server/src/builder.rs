@@ -14,7 +14,9 @@ use crate::routes::{RouteError, Routes};
 use crate::served_dialect::ServedDialect;
 use crate::server::Server;
 use crate::serving_rules::ServingRules;
-use crate::state::{PROOFS_AT_ONCE, ServerState};
+use crate::state::{
+    PROOFS_AT_ONCE, ServerState, UPSTREAM_PROOFS_AT_ONCE, UPSTREAM_PROOFS_OF_ADDRESS,
+};
 use crate::tcp::TcpEntrance;
 use crate::tls::Tls;
 use crate::traffic::Traffic;
@@ -263,7 +265,8 @@ impl ServerBuilder {
             tcp_options,
             memory,
             traffic,
-            proofs: AddressTurns::new(PROOFS_AT_ONCE),
+            proofs: AddressTurns::new(PROOFS_AT_ONCE, PROOFS_AT_ONCE),
+            upstream_proofs: AddressTurns::new(UPSTREAM_PROOFS_AT_ONCE, UPSTREAM_PROOFS_OF_ADDRESS),
             limits,
             keepalive,
             proxies: TrustedProxies::new(http.trusted_proxies.clone()),

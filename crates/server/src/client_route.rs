@@ -1,37 +1,49 @@
 //! The server of one client, where the engine is not the only one.
 //!
 //! It is chosen by the login that a request names or a token proves, once the request is decoded
-//! and before it is carried out: nothing has to be kept of frames.
+//! and before it is carried out: nothing has to be kept of frames. A user whom a request only names
+//! is nobody's until the request is granted: what is counted and mirrored is of the user who was
+//! proven.
 
 use crate::dual::{DualRunning, HERE, Listed, NamedUpstream};
 use crate::hub::Subscriber;
 use crate::metrics;
+use crate::request_copy::{RequestCopy, proves_its_user};
 use crate::served_dialect::ServedDialect;
-use crate::submission::Requester;
-use crate::upstream::MirroredRequest;
+use crate::state::ServerState;
+use crate::submission::{Completed, Requester, UsersHere};
+use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tolmach_dialect::Request;
 use tolmach_domain::{
-    Answer, Authority, Command, ConnectionId, Credentials, Fault, Identity, RecoveryIdentifier,
-    Secret, UserId,
+    Answer, Command, ConnectionId, Credentials, Fault, Identity, RecoveryIdentifier, Secret, UserId,
 };
-use tolmach_engine::{Engine, Principal, RoutedClient, RuledUser, Submission};
+use tolmach_engine::{Principal, RoutedClient, RuledUser};
 
-/// The login of a user, in lower case, and the user of this world with that login.
-type RoutedUser = (Arc<str>, Option<UserId>);
+/// A user, as routes know one.
+struct RoutedUser {
+    /// The login, in lower case.
+    login: Arc<str>,
+    /// The user of this world with that login.
+    here: Option<UserId>,
+    /// The upstream that gets copies of the user's requests.
+    mirror: Option<Arc<NamedUpstream>>,
+}
 
 /// The server that serves one client.
 #[derive(Default)]
 pub(crate) struct ClientRoute {
     /// `None` for the engine.
     upstream: Option<Arc<NamedUpstream>>,
-    /// The upstream that gets copies of requests.
-    mirror: Option<Arc<NamedUpstream>>,
-    /// The user whom the request that is being carried out names.
+    /// The user whom the last request names, by the login of an account. That proves nobody: until
+    /// the request is granted, it only decides the server.
     named: Option<RoutedUser>,
     /// The user who was proven last.
     user: Option<RoutedUser>,
+    /// True if the token that was looked at last is valid, and another server serves its user.
+    is_served_elsewhere: bool,
     /// The rules and the identity that were looked at last.
     confirmed: Option<(u64, Identity)>,
     listing: Option<Listing>,
@@ -61,39 +73,36 @@ impl ClientRoute {
         self.upstream.as_ref()
     }
 
-    /// True if requests of the client are mirrored.
-    pub(crate) fn is_mirrored(&self) -> bool {
-        self.mirror.is_some()
-    }
-
     /// True if another server serves the user of this connection now.
     pub(crate) fn has_moved(&self) -> bool {
         let listing = self.listing.as_ref();
         self.must_end || listing.is_some_and(|listing| listing.has_moved.load(Ordering::Acquire))
     }
 
-    /// The user of this world with the login of a client that an upstream serves.
-    pub(crate) fn user_here(&self) -> Option<UserId> {
-        let user = self.named.as_ref().or(self.user.as_ref());
-        user.and_then(|(_, user)| *user)
+    /// The users of this world with the logins of the client's users, before and after the request
+    /// that is being carried out.
+    pub(crate) fn users_here(&self) -> UsersHere {
+        let here = |user: Option<&RoutedUser>| user.and_then(|user| user.here);
+        let granted = self.named.as_ref().or(self.user.as_ref());
+        UsersHere { proven: here(self.user.as_ref()), granted: here(granted) }
     }
 
     /// The user of this world for one whom the present server has proven.
     pub(crate) fn user_of_world(&self, proven: UserId) -> Option<UserId> {
-        if self.upstream.is_some() { self.user_here() } else { Some(proven) }
+        if self.upstream.is_some() { self.users_here().proven } else { Some(proven) }
     }
 
-    /// The user of a client that an upstream serves, as rules about users know one. `None` if the
-    /// engine serves it.
-    pub(crate) fn user_elsewhere(&self) -> Option<RuledUser> {
+    /// The user of a granted login to an upstream, as rules about users know one. `None` if the
+    /// engine serves the client.
+    pub(crate) fn granted_elsewhere(&self) -> Option<RuledUser> {
         self.upstream.as_ref()?;
-        Some(self.user_here().map_or(RuledUser::Unknown, RuledUser::Known))
+        Some(ruled(self.users_here().granted))
     }
 
     /// A user whom the present server knows, as rules about users know one.
     pub(crate) fn ruled_user(&self, user: RuledUser) -> RuledUser {
         match user {
-            RuledUser::Known(_) => self.user_elsewhere().unwrap_or(user),
+            RuledUser::Known(_) if self.upstream.is_some() => ruled(self.users_here().proven),
             user => user,
         }
     }
@@ -124,22 +133,17 @@ impl ClientRoute {
         match &self.upstream {
             Some(_) if present.external_ids.is_some() => {
                 self.here = Some(present.clone());
-                Some(Arc::new(present.without_external_ids()))
+                Some(present.without_external_ids())
             }
             Some(_) => None,
             None => self.here.take(),
         }
     }
 
-    /// The upstreams that may know the token of a request, if the engine does not: those that
-    /// routes lead to, while the server of the client is not known.
-    pub(crate) fn others(&self, dual: &DualRunning, request: &Request) -> Vec<Arc<NamedUpstream>> {
-        let is_known = self.user.is_some() || self.upstream.is_some();
-        if is_known || token_of(&request.credentials).is_none() {
-            Vec::new()
-        } else {
-            dual.in_use()
-        }
+    /// True for the token of a client of the engine whose user is not known yet: if the engine does
+    /// not know the token either, an upstream may.
+    pub(crate) fn may_be_of_upstream(&self, credentials: &Credentials) -> bool {
+        self.user.is_none() && self.upstream.is_none() && token_of(credentials).is_some()
     }
 
     /// Chooses the server for a request whose credentials were not looked at yet: by the login that
@@ -158,12 +162,12 @@ impl ClientRoute {
         }
         self.named = None;
         if let Some(name) = named_login(&request.command) {
-            let (login, user) = dual.account(name).await?;
+            let (login, here) = dual.account(name).await?;
             let rules = dual.rules.current();
             let (dialect, revision) = (requester.dialect.id(), requester.revision);
             let client = RoutedClient { dialect, revision, login: &login };
             let server = dual.server_of(&rules, &client)?;
-            let mirror = rules.mirror_of(&client).filter(|_| server.is_none());
+            let mirror = dual.mirror_of(&rules, &client).filter(|_| server.is_none());
             if is_proven && !self.is_at(server.as_ref()) {
                 // The events of the user before would have to end first.
                 self.must_end = true;
@@ -172,8 +176,7 @@ impl ClientRoute {
             if matches!(request.command, Command::Login { .. } | Command::Register(_)) {
                 metrics::route_login(server.as_ref().map_or(HERE, |named| &named.name));
             }
-            self.mirror = mirror.and_then(|name| dual.upstream(name));
-            self.named = Some((login, user));
+            self.named = Some(RoutedUser { login, here, mirror });
             return Ok(self.enter(server.as_ref()));
         }
         let token = match &request.command {
@@ -208,7 +211,7 @@ impl ClientRoute {
             self.confirmed = None;
             self.user = self.user_of(dual, principal).await?;
         }
-        let Some((login, _)) = &self.user else {
+        let Some(user) = &mut self.user else {
             // A token of another issuer, whose user has no account yet, has no route. Of a token
             // whose user the upstream does not tell, no route can be found.
             let is_here = self.upstream.is_none();
@@ -216,44 +219,70 @@ impl ClientRoute {
         };
         let rules = dual.rules.current();
         let (dialect, revision) = (requester.dialect.id(), requester.revision);
-        let client = RoutedClient { dialect, revision, login };
+        let client = RoutedClient { dialect, revision, login: &user.login };
         let is_served =
             rules.upstream_of(&client) == self.upstream.as_ref().map(|named| named.name.as_str());
         if !is_served {
-            self.user = None;
+            (self.user, self.confirmed, self.is_served_elsewhere) = (None, None, true);
             self.must_end = self.listing.is_some();
             return Err(if self.must_end { Fault::Unavailable } else { Fault::Unauthenticated });
         }
-        let mirror = rules.mirror_of(&client).filter(|_| self.upstream.is_none());
-        self.mirror = mirror.and_then(|name| dual.upstream(name));
+        user.mirror = dual.mirror_of(&rules, &client).filter(|_| self.upstream.is_none());
         self.confirmed = Some(key);
         Ok(())
     }
 
-    /// The login of a user whom the present server has proven, and the user here.
+    /// The user whom the present server has proven.
     async fn user_of(
         &self,
         dual: &DualRunning,
         principal: &Principal,
     ) -> Result<Option<RoutedUser>, Fault> {
         let Identity { user, session } = principal.identity;
-        match &self.upstream {
-            None => {
-                let login = dual.engine.login(user).await?;
-                Ok(login.map(|login| (login.to_lowercase().into(), Some(user))))
-            }
-            Some(named) => match session.and_then(|session| named.upstream.login(session)) {
-                Some(login) => dual.account(&login).await.map(Some),
-                None => Ok(None),
+        let (login, here) = match &self.upstream {
+            None => match dual.engine.login(user).await? {
+                Some(login) => (login.to_lowercase().into(), Some(user)),
+                None => return Ok(None),
             },
+            Some(named) => match session.and_then(|session| named.upstream.login(session)) {
+                Some(login) => dual.account(&login).await?,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(RoutedUser { login, here, mirror: None }))
+    }
+
+    /// The copy of a request that is about to be carried out, for the mirror of its user: the
+    /// `caller` who was proven for it, or the one whom it proves itself. `None` if there is no such
+    /// user, no mirror, or no room.
+    pub(crate) fn copy(
+        &self,
+        caller: &Result<Option<Principal>, Fault>,
+        request: &Request,
+    ) -> Option<Box<RequestCopy>> {
+        let user = match caller {
+            Ok(_) if proves_its_user(&request.command) => self.named.as_ref(),
+            Ok(Some(_)) => self.user.as_ref(),
+            Ok(None) | Err(_) => None,
+        };
+        let RoutedUser { login, mirror, .. } = user?;
+        RequestCopy::new(&*mirror.as_ref()?.upstream, login, request)
+    }
+
+    /// Follows a request that was carried out: the user whom a granted login names is the one who
+    /// was proven last.
+    pub(crate) fn completed(&mut self, completed: &Completed) {
+        if let (Ok(Answer::Granted(_)), Some(_)) =
+            (&completed.response.outcome, completed.principal)
+            && let Some(user) = self.named.take()
+        {
+            (self.user, self.confirmed) = (Some(user), None);
         }
     }
 
-    /// The user whom the request names has been granted a login.
-    pub(crate) fn granted(&mut self) {
-        if let Some(user) = self.named.take() {
-            (self.user, self.confirmed) = (Some(user), None);
-        }
+    /// True unless the user of the client is known to be another one.
+    pub(crate) fn may_be_of(&self, owner: Identity) -> bool {
+        self.confirmed.is_none_or(|(_, confirmed)| confirmed == owner)
     }
 
     /// The user of the client is no longer known.
@@ -268,7 +297,7 @@ impl ClientRoute {
         requester: &Requester,
         subscriber: &Arc<Subscriber>,
     ) {
-        let Some((login, _)) = &self.user else { return };
+        let Some(RoutedUser { login, .. }) = &self.user else { return };
         if self.listing.as_ref().is_some_and(|listing| listing.login == *login) {
             return;
         }
@@ -288,42 +317,53 @@ impl ClientRoute {
             Some(Listing { dual: dual.clone(), connection, login: login.clone(), has_moved });
         dual.list(connection, listed);
     }
+}
 
-    /// Gives the mirror of a client a request that the engine has carried out. `principal` is the
-    /// caller afterwards.
-    pub(crate) fn mirror(
-        &self,
-        engine: &Arc<Engine>,
-        requester: &Requester,
-        (authority, command): (Authority, Arc<Command>),
-        principal: Option<Principal>,
-        outcome: &Result<Answer, Fault>,
-    ) {
-        let user = self.named.as_ref().or(self.user.as_ref());
-        let (Some(named), Some((login, _))) = (&self.mirror, user) else { return };
-        let engine = engine.clone();
-        let flows = Box::pin(async move {
-            let submission = Submission {
-                caller: Some(principal?),
-                authority: Authority::Member,
-                origin: None,
-                address: None,
-                command: Command::ListFlows { limit: None, offset: 0, members: true },
-            };
-            match engine.execute(submission).await.outcome {
-                Ok(Answer::Flows(flows)) => Some(flows),
-                _ => None,
-            }
-        });
-        named.upstream.mirror(MirroredRequest {
-            login: login.clone(),
-            dialect: requester.dialect.id(),
-            authority,
-            command,
-            outcome: outcome.clone(),
-            flows,
-        });
+/// A user as rules about users know one.
+fn ruled(user: Option<UserId>) -> RuledUser {
+    user.map_or(RuledUser::Unknown, RuledUser::Known)
+}
+
+/// The credentials of one request, to be proven at one server or another.
+pub(crate) trait Proof {
+    /// The route of the client.
+    fn route(&mut self) -> &mut ClientRoute;
+
+    /// Makes this the server of the client; `None` is the engine.
+    fn enter(&mut self, upstream: Option<&Arc<NamedUpstream>>);
+
+    /// Proves them at the server of the client.
+    fn prove(&mut self) -> impl Future<Output = Result<Option<Principal>, Fault>> + Send;
+}
+
+/// Proves a token at the engine and, if the engine does not know it, at the upstreams that routes
+/// lead to: one of them may have given it out by way of another node, or directly. If none knows
+/// it, the engine's refusal stands, but [`Fault::Unavailable`] if one of them could not be asked.
+pub(crate) async fn prove_anywhere(
+    state: &ServerState,
+    dual: &DualRunning,
+    address: IpAddr,
+    token: &mut (impl Proof + Send),
+) -> Result<Option<Principal>, Fault> {
+    token.route().is_served_elsewhere = false;
+    let proven = token.prove().await;
+    let upstreams = dual.in_use();
+    let is_refused = matches!(proven, Err(Fault::Unauthenticated));
+    if !is_refused || token.route().is_served_elsewhere || upstreams.is_empty() {
+        return proven;
     }
+    let _turn = state.upstream_turn(address).await?;
+    let mut refusal = Fault::Unauthenticated;
+    for named in &upstreams {
+        token.enter(Some(named));
+        match token.prove().await {
+            Ok(principal) => return Ok(principal),
+            Err(Fault::Unauthenticated) => {}
+            Err(_) => refusal = Fault::Unavailable,
+        }
+    }
+    token.enter(None);
+    Err(refusal)
 }
 
 /// The login or e-mail address of the account that a request without credentials is about.

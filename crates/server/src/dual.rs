@@ -131,6 +131,16 @@ impl DualRunning {
         self.upstream(name).map(Some).ok_or(Fault::Unavailable)
     }
 
+    /// The upstream that gets copies of the requests of a client whom the engine serves, if the
+    /// configuration has it.
+    pub(crate) fn mirror_of(
+        &self,
+        rules: &RuleSet,
+        client: &RoutedClient<'_>,
+    ) -> Option<Arc<NamedUpstream>> {
+        self.upstream(rules.mirror_of(client)?)
+    }
+
     /// The login that an account is known by in rules, and the account's user here: a login or an
     /// e-mail address of this world is the account's login, any other text itself.
     pub(crate) async fn account(&self, text: &str) -> Result<(Arc<str>, Option<UserId>), Fault> {

@@ -40,6 +40,7 @@ mod proxies;
 mod proxy_protocol;
 mod recording;
 mod reload;
+mod request_copy;
 mod request_head;
 mod routes;
 mod send_half;
@@ -54,6 +55,8 @@ mod sync;
 mod tcp;
 #[cfg(test)]
 mod test_support;
+#[cfg(test)]
+mod test_upstream;
 mod tls;
 #[cfg(test)]
 #[path = "../tests/toy/mod.rs"]
@@ -78,5 +81,6 @@ pub use routes::{RouteError, Routes, check_paths};
 pub use server::Server;
 pub use tls::{Tls, TlsError, TlsOptions};
 pub use upstream::{
-    EventSink, MirroredRequest, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome,
+    EventSink, MirrorSlot, MirroredRequest, Upstream, UpstreamClient, UpstreamConnection,
+    UpstreamOutcome,
 };

@@ -4,8 +4,8 @@ use crate::memory_budget::MemoryBudget;
 use crate::metrics::DialectMetrics;
 use crate::options::{DialectOptions, Limits};
 use crate::pins::{Pins, UnknownRevision};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tolmach_dialect::{Dialect, Handshake, HandshakeRejection, Manifest, ServerSession};
 use tolmach_domain::IdNamespace;
 use tolmach_engine::ExternalIds;
@@ -26,6 +26,8 @@ pub(crate) struct ServedDialect {
     pub(crate) pins: Pins,
     /// The ids that its clients know objects by; `None` if they know those of the world.
     pub(crate) external_ids: Option<Arc<ExternalIds>>,
+    /// The same dialect without those, made with its first use.
+    without_external_ids: OnceLock<Arc<Self>>,
     pub(crate) metrics: DialectMetrics,
     /// The budget that rendered events count in.
     pub(crate) memory: Arc<MemoryBudget>,
@@ -52,6 +54,7 @@ impl ServedDialect {
             max_body_bytes: manifest.limits.max_body_bytes,
             pins: Pins::new(manifest, &options.pins)?,
             external_ids: options.ids.clone().map(external_ids),
+            without_external_ids: OnceLock::new(),
             metrics: DialectMetrics::new(manifest),
             memory,
             dialect,
@@ -59,16 +62,20 @@ impl ServedDialect {
     }
 
     /// The same dialect for a client of an upstream, whose ids are not those of this world.
-    pub(crate) fn without_external_ids(&self) -> Self {
-        Self {
-            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
-            dialect: self.dialect.clone(),
-            pins: self.pins.clone(),
-            external_ids: None,
-            metrics: self.metrics.clone(),
-            memory: self.memory.clone(),
-            ..*self
-        }
+    pub(crate) fn without_external_ids(&self) -> Arc<Self> {
+        let without = self.without_external_ids.get_or_init(|| {
+            Arc::new(Self {
+                number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+                dialect: self.dialect.clone(),
+                pins: self.pins.clone(),
+                external_ids: None,
+                without_external_ids: OnceLock::new(),
+                metrics: self.metrics.clone(),
+                memory: self.memory.clone(),
+                ..*self
+            })
+        });
+        without.clone()
     }
 
     /// Starts the server's side of a connection.

@@ -28,6 +28,10 @@ use tolmach_engine::ports::Bus;
 
 /// The proofs of identity that are looked at in the store at a time.
 pub(crate) const PROOFS_AT_ONCE: usize = 32;
+/// The tokens that upstreams are asked for at a time, because the engine does not know them.
+pub(crate) const UPSTREAM_PROOFS_AT_ONCE: usize = 32;
+/// Those of one address among them: an upstream may take long to answer.
+pub(crate) const UPSTREAM_PROOFS_OF_ADDRESS: usize = UPSTREAM_PROOFS_AT_ONCE / 4;
 /// The time after which a proof that has not had its turn is refused as unavailable.
 const PROOF_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -51,6 +55,8 @@ pub(crate) struct ServerState {
     pub(crate) traffic: Arc<Traffic>,
     /// The turns of clients at proving who they are.
     pub(crate) proofs: Arc<AddressTurns>,
+    /// The turns of clients at having upstreams asked for tokens that the engine does not know.
+    pub(crate) upstream_proofs: Arc<AddressTurns>,
     pub(crate) http: HttpOptions,
     pub(crate) proxies: TrustedProxies,
     pub(crate) ledger: Option<Arc<Ledger>>,
@@ -93,6 +99,14 @@ impl ServerState {
                 turn.map(Some).map_err(|_| Fault::Unavailable)
             }
         }
+    }
+
+    /// Waits until it is the turn of a client at this address to have upstreams asked for its
+    /// token, which the engine does not know: each that is asked may open connections. These turns
+    /// are not those of [`Self::proof_turn`], so that a slow upstream delays no proof here.
+    pub(crate) async fn upstream_turn(&self, address: IpAddr) -> Result<Turn, Fault> {
+        let turn = timeout(PROOF_PATIENCE, self.upstream_proofs.turn(address)).await;
+        turn.map_err(|_| Fault::Unavailable)
     }
 
     pub(crate) fn new_connection(&self) -> ConnectionId {

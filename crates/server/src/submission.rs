@@ -43,6 +43,16 @@ impl Requester {
     }
 }
 
+/// The users of this world with the logins of an upstream's users, whose own numbers may be those
+/// of others here.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct UsersHere {
+    /// The one who was proven last.
+    pub(crate) proven: Option<UserId>,
+    /// The one who is proven once the request is granted.
+    pub(crate) granted: Option<UserId>,
+}
+
 /// A request that was carried out.
 pub(crate) struct Completed {
     pub(crate) response: Response,
@@ -136,19 +146,18 @@ pub(crate) async fn submit(
 }
 
 /// Has an upstream carry out a request whose credentials were looked at. It is on its way when
-/// this returns. `user_here` is the user of this world with the login of the upstream's user, whose
-/// number may be another user's here.
+/// this returns. The ledger counts `users`.
 pub(crate) fn submit_upstream(
     state: &ServerState,
     upstream: &mut UpstreamSide,
     requester: &Arc<Requester>,
-    user_here: Option<UserId>,
+    users: UsersHere,
     caller: Result<Option<Principal>, Fault>,
     request: Request,
 ) -> Outcome {
     let correlation = request.correlation.clone();
     let record = Record::begin(state, requester, &caller, &request.command, correlation);
-    let record = Record { counted_user: Some(user_here), ..record };
+    let record = Record { users_here: Some(users), ..record };
     let caller = match caller {
         Ok(caller) => caller,
         Err(fault) => return Outcome::Completed(record.complete(None, Err(fault), None)),
@@ -176,8 +185,8 @@ struct Record {
     requester: Arc<Requester>,
     /// The user whose request it is: a logout leaves none.
     user_before: Option<UserId>,
-    /// The user whom the ledger counts, where that is not the caller.
-    counted_user: Option<Option<UserId>>,
+    /// The users whom the ledger counts in the place of those of an upstream.
+    users_here: Option<UsersHere>,
     received_at: Timestamp,
     started: Instant,
     operation: &'static str,
@@ -199,7 +208,7 @@ impl Record {
         Self {
             requester: requester.clone(),
             user_before: user_before.map(|principal| principal.identity.user),
-            counted_user: None,
+            users_here: None,
             received_at: if is_counted { state.engine.now() } else { Timestamp::default() },
             started: Instant::now(),
             operation: command.name(),
@@ -218,8 +227,13 @@ impl Record {
         let Requester { dialect, revision, address, user_agent, usage, .. } = &*requester;
         let (revision, address) = (*revision, *address);
         let user = principal.map(|principal| principal.identity.user);
+        let counted = match (self.users_here, &outcome) {
+            (None, _) => user.or(self.user_before),
+            (Some(users), Ok(Answer::Granted(_))) => users.granted,
+            (Some(users), _) => users.proven,
+        };
         usage.count(&CountedRequest {
-            user: self.counted_user.unwrap_or(user.or(self.user_before)),
+            user: counted,
             address,
             agent: user_agent.as_deref().unwrap_or_default(),
             dialect: dialect.id(),

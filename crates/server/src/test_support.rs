@@ -1,18 +1,24 @@
 //! A server without a listener, for tests.
 
+use crate::builder::ServerBuilder;
 use crate::memory_budget::MemoryBudget;
 use crate::options::{DialectOptions, Limits, ServerOptions};
 use crate::routes::RouteMatch;
 use crate::served_dialect::ServedDialect;
 use crate::server::Server;
 use crate::state::ServerState;
-use crate::toy::{Backend, Toy};
+use crate::test_upstream::ToyUpstream;
+use crate::toy::{Backend, PASSWORD, Toy};
 use crate::upstream::Upstream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tolmach_dialect::Manifest;
-use tolmach_domain::{ExternalId, IdNamespace, MessageId, ObjectId};
-use tolmach_engine::ports::{ExternalIdRow, ExternalIdStore};
+use tolmach_domain::{
+    Answer, Authority, Command, ExternalId, GrantKind, IdNamespace, MessageId, ObjectId, Secret,
+    Tokens,
+};
+use tolmach_engine::ports::{ExternalIdRow, ExternalIdStore, Rule, RuleEffect, RuleSubject};
+use tolmach_engine::{RuleSet, Submission};
 
 pub(crate) use crate::toy::toy;
 
@@ -48,26 +54,34 @@ impl TestServer {
         limits: Limits,
         upstream: Arc<dyn Upstream>,
     ) -> Self {
-        Self::build(manifest, limits, DialectOptions::default(), Some(upstream)).await
+        let options = DialectOptions::default();
+        Self::build(manifest, limits, options, |builder| builder.upstream(upstream)).await
+    }
+
+    /// The same with upstreams beside the engine, by their names.
+    pub(crate) async fn dual(upstreams: &[(&str, &ToyUpstream)]) -> Self {
+        let options = DialectOptions::default();
+        let named = |builder: ServerBuilder, (name, upstream): &(&str, &ToyUpstream)| {
+            builder.named_upstream((*name).to_owned(), Arc::new((*upstream).clone()))
+        };
+        let configure = |builder| upstreams.iter().fold(builder, named);
+        Self::build(crate::toy::toy(), Limits::default(), options, configure).await
     }
 
     async fn with_options(manifest: Manifest, limits: Limits, options: DialectOptions) -> Self {
-        Self::build(manifest, limits, options, None).await
+        Self::build(manifest, limits, options, |builder| builder).await
     }
 
     async fn build(
         manifest: Manifest,
         limits: Limits,
         options: DialectOptions,
-        upstream: Option<Arc<dyn Upstream>>,
+        configure: impl FnOnce(ServerBuilder) -> ServerBuilder,
     ) -> Self {
         let (toy, backend) = (Toy::new(manifest), Backend::new());
         let calls = toy.calls.clone();
-        let mut builder = Server::builder(backend.engine.clone(), backend.bus.clone());
-        if let Some(upstream) = upstream {
-            builder = builder.upstream(upstream);
-        }
-        let state = builder
+        let builder = Server::builder(backend.engine.clone(), backend.bus.clone());
+        let state = configure(builder)
             .options(ServerOptions { limits, ..ServerOptions::default() })
             .max_response_delay(Duration::from_secs(3600))
             .dialect_with(Arc::new(toy), options)
@@ -81,6 +95,33 @@ impl TestServer {
         match self.state.routes().find("/toy") {
             RouteMatch::Dialect(dialect, _) => dialect.clone(),
             RouteMatch::Shared | RouteMatch::NotFound => panic!("it is served"),
+        }
+    }
+
+    /// Puts these serving rules in the place of those before.
+    pub(crate) fn set_rules(&self, rules: impl IntoIterator<Item = (RuleSubject, RuleEffect)>) {
+        let rules = rules.into_iter().zip(1..);
+        let rules = rules.map(|((subject, effect), number)| Rule { number, subject, effect });
+        let revision = self.state.rules.current().revision() + 1;
+        self.state.rules.replace(RuleSet::new(revision, rules.collect()));
+    }
+
+    /// A token of the engine, of a new login.
+    pub(crate) async fn token(&self, login: &str) -> Secret {
+        let (password, grant) = (Secret::new(PASSWORD), GrantKind::Token);
+        let submission = Submission {
+            caller: None,
+            authority: Authority::Member,
+            origin: None,
+            address: None,
+            command: Command::Login { identifier: login.into(), password, grant },
+        };
+        match self.backend.engine.execute(submission).await.outcome {
+            Ok(Answer::Granted(grant)) => match grant.tokens {
+                Tokens::Token(token) => token,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
         }
     }
 

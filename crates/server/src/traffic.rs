@@ -6,6 +6,7 @@
 //! nothing that peers share.
 
 use crate::address_group::address_group;
+use crate::address_turns::{AddressTurns, Turn};
 use crate::options::Limits;
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
@@ -15,7 +16,6 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tolmach_domain::UserId;
 
@@ -36,6 +36,8 @@ const MAX_REQUEST_WAIT: Duration = Duration::from_millis(250);
 
 /// The peers whose refused bytes are read at a time, so that they find the reason of the refusal.
 const MAX_DISCARDS: usize = 32;
+/// Those of one address among them.
+const MAX_DISCARDS_OF_ADDRESS: usize = MAX_DISCARDS / 4;
 
 /// The bytes and frames per second of all users and addresses.
 pub(crate) struct Traffic {
@@ -44,7 +46,7 @@ pub(crate) struct Traffic {
     /// Frames and HTTP requests.
     frames: Limiter<IpAddr>,
     /// The turns at reading what was refused.
-    discards: Semaphore,
+    discards: Arc<AddressTurns>,
 }
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
@@ -56,13 +58,13 @@ impl Traffic {
         let burst = limits.frame_burst_per_address.max(FRAMES);
         let frames = Quota::per_second(limits.frames_per_second_per_address).allow_burst(burst);
         let (users, addresses) = (limiter(user), limiter(address));
-        let discards = Semaphore::new(MAX_DISCARDS);
+        let discards = AddressTurns::new(MAX_DISCARDS, MAX_DISCARDS_OF_ADDRESS);
         Arc::new(Self { users, addresses, frames: limiter(frames), discards })
     }
 
-    /// The turns at reading what was refused. A peer that gets none has its bytes left unread.
-    pub(crate) fn discards(&self) -> &Semaphore {
-        &self.discards
+    /// Waits for a turn at reading what was refused. What a peer sends is left unread until then.
+    pub(crate) async fn discard_turn(&self, address: IpAddr) -> Turn {
+        self.discards.turn(address).await
     }
 
     /// Waits until an HTTP request of this address may be carried out, and counts it.
@@ -130,8 +132,9 @@ impl TrafficMeter {
         }
     }
 
-    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
-        &self.traffic
+    /// Waits for the peer's [turn](Traffic::discard_turn) at having read what was refused.
+    pub(crate) async fn discard_turn(&self) -> Turn {
+        self.traffic.discard_turn(self.address).await
     }
 
     /// Sets the user that bytes come from: they count from now on.
@@ -201,7 +204,7 @@ mod tests {
         let (user, address) = (quota(user_burst / CELL), quota(address_burst / CELL));
         let frames = quota(2 * FRAMES.get() as usize);
         let (users, addresses) = (limiter(user), limiter(address));
-        let discards = Semaphore::new(MAX_DISCARDS);
+        let discards = AddressTurns::new(MAX_DISCARDS, MAX_DISCARDS_OF_ADDRESS);
         Arc::new(Traffic { users, addresses, frames: limiter(frames), discards })
     }
 

@@ -38,15 +38,25 @@ pub trait Upstream: Send + Sync + 'static {
         None
     }
 
-    /// Takes a copy of a request that the engine has carried out, to make it at the upstream too
-    /// and compare the answers. Never waits: what there is no room for is dropped.
-    fn mirror(&self, _request: MirroredRequest) {}
+    /// Reserves room for the copy of a request that the engine is about to carry out, to make it at
+    /// the upstream too and compare the answers. `None` if there is none. Never waits.
+    fn begin_mirror(&self, _command: &Command) -> Option<Box<dyn MirrorSlot>> {
+        None
+    }
 
     /// Drops the copies that wait.
     fn end_mirror(&self) {}
 }
 
-/// A request that the engine has carried out, for an upstream that mirrors it.
+/// Room for the copy of one request. Dropped if the engine does not carry the request out.
+pub trait MirrorSlot: Send + Sync {
+    /// Takes a request that the engine has carried out, and the engine's answer or the fault that
+    /// it was refused with. Never waits: what there is no room for is dropped.
+    fn fill(self: Box<Self>, request: MirroredRequest, outcome: &Result<Answer, Fault>);
+}
+
+/// A request for an upstream that mirrors it: the engine has carried it out for a user who was
+/// proven, or it is a granted login or registration, or the granted deletion of an account.
 pub struct MirroredRequest {
     /// The login of its user, in lower case.
     pub login: Arc<str>,
@@ -55,9 +65,7 @@ pub struct MirroredRequest {
     /// The authority that it claims.
     pub authority: Authority,
     /// The request, with the ids of the engine.
-    pub command: Arc<Command>,
-    /// The engine's answer, or the fault that it was refused with.
-    pub outcome: Result<Answer, Fault>,
+    pub command: Command,
     /// The flows of its user at the engine, which are read when this is awaited; `None` where they
     /// cannot be read.
     pub flows: BoxFuture<'static, Option<Vec<FlowSummary>>>,

@@ -39,6 +39,33 @@ impl VisitIds for RequestIds<'_> {
     }
 }
 
+/// The ids of a request as its wire has them, for a request that another server is asked for after
+/// the engine.
+pub(crate) struct IdsOnWire {
+    objects: Vec<ObjectId>,
+    wide_ids: Vec<ExternalId>,
+}
+
+impl IdsOnWire {
+    /// Those of a request that has not passed [`to_world`] yet.
+    pub(crate) fn of(request: &mut Request) -> Self {
+        let mut objects = Vec::new();
+        RequestIds(request).visit_ids(&mut |id| objects.push(id.get()));
+        Self { objects, wide_ids: request.wide_ids.clone() }
+    }
+
+    /// Gives them back to the request, which has the same credentials and command.
+    pub(crate) fn restore(&self, request: &mut Request) {
+        request.wide_ids.clone_from(&self.wide_ids);
+        let mut objects = self.objects.iter();
+        RequestIds(request).visit_ids(&mut |mut id| {
+            if let Some(object) = objects.next() {
+                id.set(*object);
+            }
+        });
+    }
+}
+
 /// Gives the objects in a request the ids that they have in the world. `kinds` are the
 /// [kinds of flow](ServerSession::flow_kinds) that the session's numbers name. Returns the numbers
 /// on the wire of the objects of [`Request::wide_ids`], in their order.
@@ -151,4 +178,35 @@ async fn identity_to_wire(
     let map = ids.on_wire(&ids_in(&mut identity)).await?;
     rename(&mut identity, &map);
     Ok(Some(identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tolmach_dialect::Correlation;
+    use tolmach_domain::{Command, Credentials, FlowId, MessageId, Secret, UserId};
+
+    #[test]
+    fn a_request_gets_its_ids_on_the_wire_back_each_in_its_place() {
+        let messages = [7, 8, 7].map(|id| MessageId::new(id).unwrap()).to_vec();
+        let flow = FlowId::new(3).ok();
+        let command = Command::Delete { messages, flow, all_or_none: false };
+        let credentials = Credentials::TokenOf(UserId::new(5).unwrap(), Secret::new("token"));
+        let wide_ids = vec![ExternalId(1 << 100)];
+        let mut request = Request::new(Correlation::NONE, credentials.clone(), command.clone());
+        request.wide_ids = wide_ids.clone();
+        let ids = IdsOnWire::of(&mut request);
+        request.wide_ids.clear();
+        RequestIds(&mut request).visit_ids(&mut |mut id| {
+            id.set(match id.get() {
+                ObjectId::User(_) => ObjectId::User(UserId::new(1).unwrap()),
+                ObjectId::Flow(_) => ObjectId::Flow(FlowId::new(1).unwrap()),
+                ObjectId::Message(_) => ObjectId::Message(MessageId::new(1).unwrap()),
+            });
+        });
+        assert_ne!(request.command, command);
+        ids.restore(&mut request);
+        assert_eq!((&request.credentials, &request.command), (&credentials, &command));
+        assert_eq!(request.wide_ids, wide_ids);
+    }
 }

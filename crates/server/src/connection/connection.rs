@@ -295,7 +295,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Handles what the socket gave, or that it gives nothing more.
     async fn received(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
-        // Many messages come with one read.
+        // Messages that are buffered cost no I/O: without this, the task would not yield between
+        // them.
         consume_budget().await;
         self.liveness.received();
         let inbound = self.socket.get_mut();
@@ -466,10 +467,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    async fn respond(&mut self, Answered { completed, context }: Answered) {
+    async fn respond(&mut self, Answered { completed, mut context }: Answered) {
         let mut frames = Vec::new();
         let granted = completed.response.outcome.is_ok();
-        self.session.respond(completed, &context, &mut frames).await;
+        self.session.respond(completed, &mut context, &mut frames).await;
         let mut requests = Vec::new();
         self.session.session().follow_ups(&mut requests);
         self.pipeline.insert_first(requests.into_iter().map(Step::Request));

@@ -21,7 +21,6 @@ use bytes::{Buf, BytesMut};
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use std::future::pending;
 use std::io::{self, Cursor, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -308,12 +307,12 @@ impl<S> Inbound<S> {
 }
 
 impl<S: AsyncRead + Unpin> Inbound<S> {
-    /// Drops what was refused, and everything that still comes, up to the end of the stream. A peer
-    /// that comes while many do that has its bytes left where they are.
+    /// Drops what was refused, and everything that still comes, up to the end of the stream. While
+    /// as many peers are being drained as may be at a time, nothing is read: this waits for a turn
+    /// until the caller's timeout.
     pub(super) async fn discard(&mut self) {
         self.held = BytesMut::new();
-        let traffic = self.traffic.traffic().clone();
-        let Ok(_turn) = traffic.discards().try_acquire() else { return pending().await };
+        let _turn = self.traffic.discard_turn().await;
         let mut bytes = vec![0; DISCARD_BUFFER];
         while self.stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {
             yield_now().await;

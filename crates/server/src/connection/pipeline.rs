@@ -292,7 +292,7 @@ mod tests {
             is_login: false,
             readable: None,
             flow_read: None,
-            mirrored: None,
+            copy: None,
         }
     }
 

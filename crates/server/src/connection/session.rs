@@ -2,9 +2,10 @@
 
 use super::pipeline::{InFlight, Submitted, content_bytes};
 use super::step::AuthContext;
+use crate::address_turns::Turn;
 use crate::broadcast::Broadcast;
-use crate::client_route::ClientRoute;
-use crate::dual::DualRunning;
+use crate::client_route::{ClientRoute, Proof, prove_anywhere};
+use crate::dual::{DualRunning, NamedUpstream};
 use crate::hub::{FlowAsRead, FlowReadStart, Subscriber};
 use crate::identity::ConnectionIdentity;
 use crate::ledger::Usage;
@@ -16,7 +17,7 @@ use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::submission::{Completed, Requester, submit, submit_upstream};
 use crate::upstream::UpstreamSide;
-use crate::wire_ids::{ForWire, announce_identity, subscription_to_world, to_world};
+use crate::wire_ids::{ForWire, IdsOnWire, announce_identity, subscription_to_world, to_world};
 use futures_util::future::ready;
 use http::HeaderMap;
 use std::net::IpAddr;
@@ -26,7 +27,9 @@ use tokio::time::Instant;
 use tolmach_dialect::{
     Close, Frame, RenderContext, Request, Revision, ServerSession, Subscription,
 };
-use tolmach_domain::{Answer, Authority, Command, Event, EventKind, Fault, Identity, UserId};
+use tolmach_domain::{
+    Answer, Authority, Command, Credentials, Event, EventKind, Fault, Identity, UserId,
+};
 use tolmach_engine::ports::ReadMark;
 use tolmach_engine::{Principal, ReadableFlow, RuledUser};
 
@@ -176,8 +179,9 @@ impl ConnectionSession {
             if let Ok(Some(principal)) = &caller {
                 self.identity.bind(*principal);
             }
-            let Submitted { outcome, context, .. } = self.submit(caller, context, request).await;
-            self.respond(outcome.completed().await, &context, &mut frames).await;
+            let Submitted { outcome, mut context, .. } =
+                self.submit(caller, context, request).await;
+            self.respond(outcome.completed().await, &mut context, &mut frames).await;
         }
         frames
     }
@@ -196,9 +200,9 @@ impl ConnectionSession {
     ) -> InFlight {
         let bytes = content_bytes(&request.command);
         if let Some(upstream) = &mut self.upstream {
-            let user_here = self.route.as_ref().and_then(|route| route.user_here());
+            let users = self.route.as_ref().map(|route| route.users_here()).unwrap_or_default();
             let (state, requester) = (&self.state, &self.requester);
-            let outcome = submit_upstream(state, upstream, requester, user_here, caller, request);
+            let outcome = submit_upstream(state, upstream, requester, users, caller, request);
             return Box::pin(ready(Submitted { outcome, context, bytes }));
         }
         let (state, requester) = (self.state.clone(), self.requester.clone());
@@ -210,51 +214,41 @@ impl ConnectionSession {
     }
 
     /// Chooses the server for a request, gives the objects that it names the ids that they have in
-    /// that server's world, and proves its credentials.
+    /// that server's world, and proves its credentials. Subscribes the connection to what its
+    /// session wants from then on.
     pub(super) async fn begin(
         &mut self,
         request: &mut Request,
     ) -> (AuthContext, Result<Option<Principal>, Fault>) {
-        match self.state.dual.clone() {
+        let Proven { mut context, caller, turn } = match self.state.dual.clone() {
             None => self.prove(request).await,
-            Some(dual) => Box::pin(self.begin_routed(&dual, request)).await,
-        }
+            Some(dual) => Box::pin(self.prove_routed(&dual, request)).await,
+        };
+        let caller = self.admit(&mut context, &request.command, caller).await;
+        // Held until here, because the connection is subscribed by reads of the store too.
+        drop(turn);
+        context.copy = self.route.as_ref().and_then(|route| route.copy(&caller, request));
+        (context, caller)
     }
 
-    async fn begin_routed(
-        &mut self,
-        dual: &Arc<DualRunning>,
-        request: &mut Request,
-    ) -> (AuthContext, Result<Option<Principal>, Fault>) {
+    async fn prove_routed(&mut self, dual: &DualRunning, request: &mut Request) -> Proven {
         let is_proven = self.identity.owner().is_some();
         let route = self.route.get_or_insert_default();
         match route.choose(dual, &self.requester, request, is_proven).await {
             Ok(true) => self.follow_route(),
             Ok(false) => {}
-            Err(fault) => return (AuthContext::take(request, Vec::new()), Err(fault)),
+            Err(fault) => return Proven::refused(request, fault),
         }
-        let route = self.route.get_or_insert_default();
-        let others = route.others(dual, request);
-        let original = (!others.is_empty()).then(|| request.clone());
-        let (mut context, mut caller) = self.prove(request).await;
-        if let (Some(original), Err(Fault::Unauthenticated)) = (original, &caller) {
-            // A token that an upstream has given out by way of another node, or directly.
-            for named in others {
-                self.route.get_or_insert_default().enter(Some(&named));
-                self.follow_route();
-                *request = original.clone();
-                (context, caller) = self.prove(request).await;
-                if caller.is_ok() {
-                    break;
-                }
-                self.route.get_or_insert_default().enter(None);
-                self.follow_route();
-            }
+        if !self.route.get_or_insert_default().may_be_of_upstream(&request.credentials) {
+            return self.prove(request).await;
         }
-        if self.route.as_ref().is_some_and(|route| route.is_mirrored()) {
-            context.mirrored = Some(Arc::new(request.command.clone()));
+        let (state, address, ids) = (self.state.clone(), self.address(), IdsOnWire::of(request));
+        let mut token = RequestToken { session: self, request, ids, proven: None };
+        let caller = prove_anywhere(&state, dual, address, &mut token).await;
+        match token.proven {
+            Some(proven) => Proven { caller, ..proven },
+            None => Proven { caller, ..Proven::refused(request, Fault::Unauthenticated) },
         }
-        (context, caller)
     }
 
     /// Opens the side towards the server of the route. The connection has no subscription yet.
@@ -273,48 +267,52 @@ impl ConnectionSession {
         }
     }
 
-    async fn prove(
-        &mut self,
-        request: &mut Request,
-    ) -> (AuthContext, Result<Option<Principal>, Fault>) {
+    /// Gives the objects that a request names the ids that they have in the world of the client's
+    /// server, and proves its credentials there.
+    async fn prove(&mut self, request: &mut Request) -> Proven {
         let kinds = self.session().flow_kinds();
         let wide_ids = to_world(self.dialect().external_ids.as_deref(), kinds, request).await;
-        let (wide_ids, fault) = match wide_ids {
-            Ok(wide_ids) => (wide_ids, None),
-            Err(fault) => (Vec::new(), Some(fault)),
+        let wide_ids = match wide_ids {
+            Ok(wide_ids) => wide_ids,
+            Err(fault) => return Proven::refused(request, fault),
         };
-        let mut context = AuthContext::take(request, wide_ids);
-        let caller = match fault {
-            Some(fault) => Err(fault),
-            None => self.authenticate(&mut context, &request.command).await,
-        };
-        (context, caller)
+        let context = AuthContext::take(request, wide_ids);
+        let mut turn = None;
+        let caller = self.authenticate(&context.credentials, &mut turn).await;
+        Proven { context, caller, turn }
     }
 
-    /// Proves the credentials of a request, and subscribes the connection to what its session wants
-    /// from then on. A client that the serving rules refuse learns that first.
+    /// Proves credentials at the client's server; at the engine, the first ones of a connection
+    /// wait for their turn.
     async fn authenticate(
+        &mut self,
+        credentials: &Credentials,
+        turn: &mut Option<Turn>,
+    ) -> Result<Option<Principal>, Fault> {
+        if self.upstream.is_none() && self.identity.owner().is_none() {
+            *turn = self.state.proof_turn(self.address(), credentials).await?;
+        }
+        let bound = self.identity.bound();
+        let principal = match &mut self.upstream {
+            Some(upstream) => upstream.authenticate(credentials, bound).await?,
+            None => self.state.engine.authenticate(credentials, bound).await?,
+        };
+        if let (Some(dual), Some(route), Some(proven)) =
+            (&self.state.dual, &mut self.route, &principal)
+        {
+            route.confirm(dual, &self.requester, proven).await?;
+        }
+        Ok(principal)
+    }
+
+    /// Lets a request pass whose credentials were looked at, and subscribes the connection to what
+    /// its session wants from then on. A client that the serving rules refuse learns that first.
+    async fn admit(
         &mut self,
         context: &mut AuthContext,
         command: &Command,
+        principal: Result<Option<Principal>, Fault>,
     ) -> Result<Option<Principal>, Fault> {
-        let is_first = self.upstream.is_none() && self.identity.owner().is_none();
-        // Held until the connection is subscribed, which reads in the store too.
-        let _turn = match is_first {
-            true => self.state.proof_turn(self.address(), &context.credentials).await?,
-            false => None,
-        };
-        let bound = self.identity.bound();
-        let mut principal = match &mut self.upstream {
-            Some(upstream) => upstream.authenticate(&context.credentials, bound).await,
-            None => self.state.engine.authenticate(&context.credentials, bound).await,
-        };
-        if let (Some(dual), Some(route), Ok(Some(proven))) =
-            (&self.state.dual, &mut self.route, &principal)
-            && let Err(fault) = route.confirm(dual, &self.requester, proven).await
-        {
-            principal = Err(fault);
-        }
         let caller = principal.as_ref().ok().and_then(Option::as_ref);
         let user = ruled_user(caller, self.identity.owner().as_ref(), command);
         let user = self.route.as_ref().map_or(user, |route| route.ruled_user(user));
@@ -324,10 +322,8 @@ impl ConnectionSession {
         }
         let principal = principal?;
         if let Some(principal) = principal {
-            if let (Some(dual), Some(route)) = (&self.state.dual, &mut self.route) {
-                route.list(dual, &self.requester, &self.subscriber);
-            }
             self.identity.proven(principal);
+            self.follow_owner();
             self.announce().await?;
             context.readable = self.subscribe(context.authority, None).await?.map(Box::new);
             context.flow_read = self.start_flow_read(command).map(Box::new);
@@ -339,19 +335,25 @@ impl ConnectionSession {
     pub(super) async fn respond(
         &mut self,
         mut completed: Completed,
-        context: &AuthContext,
+        context: &mut AuthContext,
         frames: &mut Vec<Frame>,
     ) {
         let admission = (&*self.state, &*self.requester);
-        let elsewhere = self.route.as_ref().and_then(|route| route.user_elsewhere());
+        let elsewhere = self.route.as_ref().and_then(|route| route.granted_elsewhere());
         if context.is_login
             && !self.lifecycle.admit_login(admission, elsewhere, &mut completed).await
         {
             self.is_refused = true;
         }
-        self.route_completed(context, &completed);
+        if let Some(copy) = context.copy.take() {
+            copy.complete(&self.state.engine, self.dialect().id(), &completed);
+        }
+        if let Some(route) = &mut self.route {
+            route.completed(&completed);
+        }
         let Completed { mut response, principal, read_mark, .. } = completed;
         self.identity.completed(&context.credentials, principal, &response.outcome);
+        self.follow_owner();
         if let Err(fault) = self.announce().await {
             response.outcome = Err(fault);
         }
@@ -399,23 +401,15 @@ impl ConnectionSession {
         }
     }
 
-    /// Follows a request that was carried out: lists a connection that has logged in, and has the
-    /// request mirrored.
-    fn route_completed(&mut self, context: &AuthContext, completed: &Completed) {
+    /// Lists a connection that has an owner, so that a change of the rules finds it. The route of
+    /// any other knows no user.
+    fn follow_owner(&mut self) {
         let (Some(dual), Some(route)) = (&self.state.dual, &mut self.route) else { return };
-        let outcome = &completed.response.outcome;
-        if let Some(command) = &context.mirrored {
-            let made = (context.authority, command.clone());
-            let principal = completed.principal;
-            route.mirror(&self.state.engine, &self.requester, made, principal, outcome);
-        }
-        match outcome {
-            Ok(Answer::Granted(_)) if completed.principal.is_some() => {
-                route.granted();
-                route.list(dual, &self.requester, &self.subscriber);
-            }
-            Ok(Answer::LoggedOut | Answer::AccountDeleted { .. }) => route.logged_out(),
-            _ => {}
+        let owner = self.identity.owner().map(|principal| principal.identity);
+        if owner.is_some_and(|owner| route.may_be_of(owner)) {
+            route.list(dual, &self.requester, &self.subscriber);
+        } else {
+            route.logged_out();
         }
     }
 
@@ -462,6 +456,7 @@ impl ConnectionSession {
         if self.identity.take_change().is_some() {
             self.session().authenticated(None);
         }
+        self.follow_owner();
         if self.identity.current().is_none() {
             self.unsubscribe();
         }
@@ -631,6 +626,57 @@ impl ConnectionSession {
             let left = principal.expires_at.micros().saturating_sub(now).max(0).unsigned_abs();
             Instant::now().checked_add(Duration::from_micros(left))
         });
+    }
+}
+
+/// The credentials of a request, looked at by one server.
+struct Proven {
+    context: AuthContext,
+    caller: Result<Option<Principal>, Fault>,
+    turn: Option<Turn>,
+}
+
+impl Proven {
+    fn refused(request: &mut Request, fault: Fault) -> Self {
+        Self { context: AuthContext::take(request, Vec::new()), caller: Err(fault), turn: None }
+    }
+}
+
+/// The token of a request, which one server after the other is asked for.
+struct RequestToken<'a> {
+    session: &'a mut ConnectionSession,
+    request: &'a mut Request,
+    ids: IdsOnWire,
+    /// The result of the first one, or of the one that knows it.
+    proven: Option<Proven>,
+}
+
+impl Proof for RequestToken<'_> {
+    fn route(&mut self) -> &mut ClientRoute {
+        self.session.route.get_or_insert_default()
+    }
+
+    fn enter(&mut self, upstream: Option<&Arc<NamedUpstream>>) {
+        if self.route().enter(upstream) {
+            self.session.follow_route();
+        }
+    }
+
+    async fn prove(&mut self) -> Result<Option<Principal>, Fault> {
+        if let Some(first) = &self.proven {
+            self.request.credentials = first.context.credentials.clone();
+            self.ids.restore(self.request);
+        }
+        let mut proven = self.session.prove(self.request).await;
+        let caller = proven.caller.clone();
+        if caller.is_err() {
+            // Others need not wait for the answers of upstreams.
+            proven.turn = None;
+        }
+        if caller.is_ok() || self.proven.is_none() {
+            self.proven = Some(proven);
+        }
+        caller
     }
 }
 

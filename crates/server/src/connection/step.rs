@@ -3,9 +3,9 @@
 use super::end::End;
 use crate::hub::FlowReadStart;
 use crate::lifecycle::is_login;
-use std::sync::Arc;
+use crate::request_copy::RequestCopy;
 use tolmach_dialect::{Request, Violation};
-use tolmach_domain::{Authority, Command, Credentials};
+use tolmach_domain::{Authority, Credentials};
 use tolmach_engine::ReadableFlow;
 
 /// The next thing to do, once everything before it is done.
@@ -28,8 +28,8 @@ pub(super) struct AuthContext {
     pub(super) readable: Option<Box<ReadableFlow>>,
     /// The start of the read of a flow that the connection may be subscribed to for the answer.
     pub(super) flow_read: Option<Box<FlowReadStart>>,
-    /// The request, if an upstream is to get a copy of it.
-    pub(super) mirrored: Option<Arc<Command>>,
+    /// The copy of the request for the mirror of its user.
+    pub(super) copy: Option<Box<RequestCopy>>,
 }
 
 impl AuthContext {
@@ -45,7 +45,7 @@ impl AuthContext {
             is_login,
             readable: None,
             flow_read: None,
-            mirrored: None,
+            copy: None,
         }
     }
 

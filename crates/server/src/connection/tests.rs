@@ -3,33 +3,59 @@
 
 use super::connection::{Connection, websocket_config};
 use super::inbound::Inbound;
+use super::pipeline::Submitted;
 use super::session::ConnectionSession;
+use crate::broadcast::Broadcast;
 use crate::hub::{Hub, Subscriber};
 use crate::options::Limits;
 use crate::places::Client;
+use crate::state::UPSTREAM_PROOFS_OF_ADDRESS;
 use crate::test_support::{TestServer, settle, toy};
-use crate::upstream::{EventSink, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};
-use futures_util::future::{BoxFuture, ready};
+use crate::test_upstream::ToyUpstream;
+use crate::toy::PASSWORD;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::io::{DuplexStream, duplex};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use tolmach_dialect::{Handshake, Request, Subscription};
+use tolmach_dialect::{Correlation, Handshake, Request, Subscription};
 use tolmach_domain::{
-    Answer, Authority, Command, Content, Credentials, Event, EventKind, Fault, FlowId, FlowKind,
-    Grant, Identity, Message as Posted, MessageId, SessionId, Timestamp, Tokens, UserId,
+    Authority, Command, Content, Credentials, Event, EventKind, FlowId, FlowKind, GrantKind,
+    Message as Posted, MessageId, RecoveryIdentifier, Secret, SessionId, Timestamp, UserId,
     UserSummary,
 };
+use tolmach_engine::RuleSet;
 use tolmach_engine::ports::{
-    Bus, FlowLimits, FlowStore, Rule, RuleEffect, RuleSubject, SessionStore, UserStore,
+    Bus, FlowLimits, FlowStore, LedgerDay, LedgerQuery, LedgerScope, LedgerStore, Rule, RuleEffect,
+    RuleSubject, SessionStore, UserStore,
 };
-use tolmach_engine::{Principal, RuleSet};
 
 /// The bytes that the stream between a connection and its peer holds.
 const STREAM: usize = 64;
+
+/// The address of all peers.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The session of a new connection.
+fn session(server: &TestServer) -> ConnectionSession {
+    let (state, dialect) = (server.state.clone(), server.dialect());
+    let subscriber = state.connect(state.new_connection());
+    let session = dialect.dialect.accept(&Handshake::new(subscriber.id)).unwrap();
+    let place = state.places.take(None).unwrap();
+    let client = Client::new(ADDRESS, place, state.limits.first_proof_timeout);
+    ConnectionSession::new(state, dialect, session, subscriber, client)
+}
+
+/// Carries out a request of a connection without a task.
+async fn carry_out(session: &mut ConnectionSession, command: Command) {
+    let mut request = Request::new(Correlation::NONE, Credentials::Nothing, command);
+    let (context, caller) = session.begin(&mut request).await;
+    let submitted = session.submit(caller, context, request).await;
+    let Submitted { outcome, mut context, .. } = submitted;
+    session.respond(outcome.completed().await, &mut context, &mut Vec::new()).await;
+}
 
 /// A peer of the server.
 struct Peer {
@@ -41,15 +67,9 @@ impl Peer {
     /// A peer whose stream holds so many bytes.
     async fn connect(server: &TestServer, stream: usize) -> Self {
         let (ours, theirs) = duplex(stream);
-        let (state, dialect) = (server.state.clone(), server.dialect());
-        let subscriber = state.connect(state.new_connection());
-        let session = dialect.dialect.accept(&Handshake::new(subscriber.id)).unwrap();
-        let place = state.places.take(None).unwrap();
-        let limit = state.limits.first_proof_timeout;
-        let client = Client::new(IpAddr::V4(Ipv4Addr::LOCALHOST), place, limit);
-        let session =
-            ConnectionSession::new(state.clone(), dialect, session, subscriber.clone(), client);
-        let ours = Inbound::new(&state, session.address(), ours, &[]);
+        let session = session(server);
+        let subscriber = session.subscriber.clone();
+        let ours = Inbound::new(&server.state, session.address(), ours, &[]);
         let config = Some(websocket_config(1 << 20));
         let socket = WebSocketStream::from_raw_socket(ours, Role::Server, config).await;
         let connection = Connection::new(socket, None, session);
@@ -581,69 +601,6 @@ async fn a_login_by_a_refused_user_opens_no_session() {
     assert!(ended.is_some_and(|(session, _)| session.ended_at.is_some()));
 }
 
-/// An upstream that logs everybody in as one user, each time with another session from 7 on, and
-/// notes what it is asked.
-#[derive(Default, Clone)]
-struct ToyUpstream(Arc<Mutex<UpstreamNotes>>);
-
-#[derive(Default)]
-struct UpstreamNotes {
-    requests: Vec<&'static str>,
-    logins: i64,
-    subscriptions: Vec<(Option<SessionId>, Subscription)>,
-    events: Option<EventSink>,
-}
-
-impl ToyUpstream {
-    fn log_in(&self) -> Principal {
-        let mut notes = self.0.lock().unwrap();
-        let session = SessionId::new(7 + notes.logins).ok();
-        notes.logins += 1;
-        let identity = Identity { user: UserId::new(70).unwrap(), session };
-        Principal { identity, expires_at: Timestamp::default() }
-    }
-
-    fn take_requests(&self) -> Vec<&'static str> {
-        std::mem::take(&mut self.0.lock().unwrap().requests)
-    }
-}
-
-impl Upstream for ToyUpstream {
-    fn open(&self, client: UpstreamClient) -> Box<dyn UpstreamConnection> {
-        self.0.lock().unwrap().events = client.events;
-        Box::new(self.clone())
-    }
-
-    fn last_error(&self) -> Option<String> {
-        None
-    }
-}
-
-impl UpstreamConnection for ToyUpstream {
-    fn authenticate(&mut self, _: Credentials) -> BoxFuture<'static, Result<Principal, Fault>> {
-        ready(Err(Fault::Unauthenticated)).boxed()
-    }
-
-    fn submit(
-        &mut self,
-        caller: Option<Principal>,
-        request: Request,
-    ) -> BoxFuture<'static, UpstreamOutcome> {
-        self.0.lock().unwrap().requests.push(request.command.name());
-        let granted = Grant { user: None, tokens: Tokens::Connection };
-        let (principal, outcome) = match request.command {
-            Command::Login { .. } => (Some(self.log_in()), Ok(Answer::Granted(Box::new(granted)))),
-            Command::Send(_) => (caller, Ok(Answer::Sent { message: None, repeated: false })),
-            _ => (caller, Err(Fault::Unavailable)),
-        };
-        ready(UpstreamOutcome { principal, outcome }).boxed()
-    }
-
-    fn subscribe(&mut self, caller: Option<SessionId>, subscription: Subscription) {
-        self.0.lock().unwrap().subscriptions.push((caller, subscription));
-    }
-}
-
 #[tokio::test]
 async fn an_upstream_answers_in_the_place_of_the_engine_and_gives_events() {
     let upstream = ToyUpstream::default();
@@ -658,7 +615,7 @@ async fn an_upstream_answers_in_the_place_of_the_engine_and_gives_events() {
     assert_eq!(peer.request("whoami").await, "unavailable");
     assert_eq!(upstream.take_requests(), ["login", "send", "get_user"]);
     assert_eq!(peer.request("follow all").await, "unavailable");
-    let wanted = upstream.0.lock().unwrap().subscriptions.clone();
+    let wanted = upstream.notes().subscriptions.clone();
     assert_eq!(wanted, [(SessionId::new(7).ok(), Subscription::AllFlows)]);
     let posted = Posted::new(
         MessageId::new(1).unwrap(),
@@ -667,7 +624,7 @@ async fn an_upstream_answers_in_the_place_of_the_engine_and_gives_events() {
         Content::text("hi"),
         Timestamp::default(),
     );
-    let events = upstream.0.lock().unwrap().events.clone().unwrap();
+    let events = upstream.notes().events.clone().unwrap();
     events.push(Event::new(Timestamp::default(), EventKind::Posted(posted)));
     assert_eq!(peer.receive().await, "event posted hi");
     events.room().await;
@@ -683,7 +640,7 @@ async fn an_upstream_gives_the_events_of_the_last_login_of_a_connection() {
     peer.request("follow all").await;
     peer.login("bob").await;
     assert_eq!(peer.request("send 5 hello").await, "ok");
-    let wanted = upstream.0.lock().unwrap().subscriptions.clone();
+    let wanted = upstream.notes().subscriptions.clone();
     let as_session = |number| (SessionId::new(number).ok(), Subscription::AllFlows);
     assert_eq!(wanted, [as_session(7), as_session(8)]);
 }
@@ -694,7 +651,7 @@ async fn an_upstream_waits_while_its_client_has_not_encoded_what_it_was_given() 
     let limits = Limits { send_queue_bytes: 1 << 10, ..Limits::default() };
     let server = TestServer::with_upstream(toy(), limits, Arc::new(upstream.clone())).await;
     let _peer = Peer::connect(&server, 4096).await;
-    let events = upstream.0.lock().unwrap().events.clone().unwrap();
+    let events = upstream.notes().events.clone().unwrap();
     let typing = || {
         let flow = FlowId::new(5).unwrap();
         let user = UserSummary::named(UserId::new(71).unwrap(), "bob");
@@ -708,6 +665,192 @@ async fn an_upstream_waits_while_its_client_has_not_encoded_what_it_was_given() 
     assert!(events.room().now_or_never().is_none(), "past the bound");
     settle().await;
     assert!(events.room().now_or_never().is_some(), "the connection has looked at them");
+}
+
+/// The user with this login.
+fn of(login: &str) -> RuleSubject {
+    RuleSubject { login: Some(login.into()), ..RuleSubject::default() }
+}
+
+fn served(by: &str) -> RuleEffect {
+    RuleEffect::Served { by: Some(by.into()) }
+}
+
+fn mirrored() -> RuleEffect {
+    RuleEffect::Mirrored { to: "old".into() }
+}
+
+#[tokio::test]
+async fn a_mirror_gets_what_was_carried_out_for_a_proven_user_and_nothing_else() {
+    let upstream = ToyUpstream::default();
+    let server = TestServer::dual(&[("old", &upstream)]).await;
+    server.backend.user("ann").await;
+    let everybody = || (RuleSubject::default(), mirrored());
+    server.set_rules([everybody()]);
+    let mut peer = Peer::connect(&server, 4096).await;
+    for (request, response, copies) in [
+        ("whoami", "unauthenticated", &[][..]),
+        ("recover ann", "ok", &[]),
+        ("login cid", "wrong_credentials", &[]),
+        ("login ann", "ok", &["ann login"]),
+        ("whoami", "ok", &["ann get_user"]),
+        ("read 999", "no_such_flow", &["ann history"]),
+        ("login cid", "wrong_credentials", &[]),
+        ("list junk", "unauthenticated", &[]),
+        ("whoami", "ok", &["ann get_user"]),
+        ("logout", "ok", &["ann logout"]),
+        ("whoami", "unauthenticated", &[]),
+        ("login ann", "ok", &["ann login"]),
+    ] {
+        assert_eq!(peer.request(request).await, response, "{request}");
+        assert_eq!(upstream.take_copies(), copies, "{request}");
+    }
+    let refused = RuleEffect::Refused { from: Timestamp::default() };
+    let toy = RuleSubject { dialect: Some("toy".into()), ..RuleSubject::default() };
+    server.set_rules([everybody(), (toy, refused)]);
+    peer.send("whoami").await;
+    assert_eq!(peer.receive_to_close().await.0, ["invalid"]);
+    assert_eq!(upstream.take_copies(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_user_whom_a_request_only_names_changes_nobodys_mirror() {
+    let upstream = ToyUpstream::default();
+    let server = TestServer::dual(&[("old", &upstream)]).await;
+    for login in ["ann", "bob"] {
+        server.backend.user(login).await;
+    }
+    server.set_rules([(of("ann"), mirrored())]);
+    for (login, other, copies) in
+        [("ann", "bob", &["ann login", "ann get_user", "ann get_user"][..]), ("bob", "ann", &[])]
+    {
+        let mut peer = Peer::connect(&server, 4096).await;
+        let requests = [format!("login {login}"), "whoami".into(), format!("recover {other}")];
+        for request in requests.iter().chain(&requests[1..2]) {
+            assert_eq!(peer.request(request).await, "ok", "{request}");
+        }
+        assert_eq!(upstream.take_copies(), copies, "{login}");
+    }
+}
+
+/// The requests that the ledger has counted for a user.
+async fn counted(server: &TestServer, user: UserId) -> Vec<(String, u64)> {
+    server.state.ledger.as_ref().unwrap().write().await;
+    let scope = LedgerScope::User(user);
+    let query = LedgerQuery { scope, since: LedgerDay(0), after: None, limit: 10 };
+    let page = server.backend.store.ledger_page(&query).await.unwrap();
+    let uses = page.records.into_iter().flat_map(|record| record.uses);
+    uses.map(|used| (used.operation, used.requests)).collect()
+}
+
+#[tokio::test]
+async fn a_client_of_an_upstream_counts_as_another_user_only_once_the_login_is_granted() {
+    let upstream = ToyUpstream::default();
+    let server = TestServer::dual(&[("old", &upstream)]).await;
+    let [eve, bob] = ["eve", "bob"];
+    let [eve_here, bob_here] =
+        [server.backend.user(eve).await.id, server.backend.user(bob).await.id];
+    server.set_rules([(RuleSubject::default(), served("old"))]);
+    let login = |name: &str| {
+        let (password, grant) = (Secret::new(PASSWORD), GrantKind::Connection);
+        Command::Login { identifier: name.into(), password, grant }
+    };
+    let mut session = session(&server);
+    carry_out(&mut session, login(eve)).await;
+    assert_eq!(session.owner(), Some(eve_here));
+    let identifier = RecoveryIdentifier::Login(bob.to_owned());
+    carry_out(&mut session, Command::Recover { identifier }).await;
+    assert_eq!(session.owner(), Some(eve_here), "bob was named");
+    upstream.notes().refuses_logins = true;
+    carry_out(&mut session, login(bob)).await;
+    assert_eq!(session.owner(), Some(eve_here), "the login was refused");
+    assert!(counted(&server, bob_here).await.is_empty());
+    let of_eve = [("login".to_owned(), 2), ("recover".to_owned(), 1)];
+    assert_eq!(counted(&server, eve_here).await, of_eve);
+    upstream.notes().refuses_logins = false;
+    carry_out(&mut session, login(bob)).await;
+    assert_eq!(session.owner(), Some(bob_here));
+    assert_eq!(counted(&server, bob_here).await, [("login".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_connection_is_listed_by_its_user_for_as_long_as_it_has_one() {
+    let upstream = ToyUpstream::default();
+    let server = TestServer::dual(&[("old", &upstream)]).await;
+    let ann = server.backend.user("ann").await.id;
+    for login in ["bob", "cid"] {
+        server.backend.user(login).await;
+    }
+    let password = || Secret::new(PASSWORD);
+    let login = |name: &str| {
+        let grant = GrantKind::Connection;
+        Command::Login { identifier: name.into(), password: password(), grant }
+    };
+    server.set_rules([(of("eve"), served("old"))]);
+    let [mut ended, mut kept] = [session(&server), session(&server)];
+    carry_out(&mut ended, login("ann")).await;
+    let kind = EventKind::SessionsEnded { user: ann, session: None };
+    let event = Arc::new(Event::new(server.state.engine.now(), kind));
+    assert!(ended.deliver(&Broadcast::of_user(event)).is_some());
+    carry_out(&mut kept, login("bob")).await;
+    let delete =
+        Command::DeleteAccount { user: None, login: "cid".to_owned(), password: password() };
+    carry_out(&mut kept, delete).await;
+    server.set_rules([(RuleSubject::default(), served("old"))]);
+    server.state.dual.as_ref().unwrap().rules_changed();
+    assert!(!ended.is_refused(), "another server serves nobody of this connection");
+    assert!(kept.is_refused(), "the account of another user was deleted");
+}
+
+#[tokio::test]
+async fn upstreams_are_asked_for_tokens_that_the_engine_does_not_know_and_for_no_others() {
+    let (gone, old) = (ToyUpstream::default(), ToyUpstream::default());
+    let server = TestServer::dual(&[("gone", &gone), ("old", &old)]).await;
+    for login in ["ann", "bob"] {
+        server.backend.user(login).await;
+    }
+    let [ann, bob] = [server.token("ann").await, server.token("bob").await];
+    server.set_rules([(of("ann"), served("old")), (of("cid"), served("gone"))]);
+    for (name, token, is_gone, known_as, response, proofs) in [
+        ("a user of the engine", bob.expose(), true, None, "ok", [0, 0]),
+        ("one whom another server serves", ann.expose(), false, None, "unauthenticated", [0, 0]),
+        ("nobody's", "junk", false, None, "unauthenticated", [1, 1]),
+        ("perhaps of one that is gone", "junk", true, None, "unavailable", [1, 1]),
+        ("a user of an upstream", "theirs", false, Some("ann"), "ok", [1, 1]),
+        ("the same while another is gone", "theirs", true, Some("ann"), "ok", [1, 1]),
+        ("one whom the engine serves", "theirs", false, Some("bob"), "unauthenticated", [1, 1]),
+    ] {
+        gone.notes().is_gone = is_gone;
+        old.notes().login_of_tokens = known_as.map(str::to_owned);
+        let mut peer = Peer::connect(&server, 4096).await;
+        assert_eq!(peer.request(&format!("list {token}")).await, response, "{name}");
+        assert_eq!([gone.take_proofs(), old.take_proofs()], proofs, "{name}");
+        let next = format!("list {}", bob.expose());
+        assert_eq!(peer.request(&next).await, "ok", "the connection goes on after {name}");
+        old.take_proofs();
+    }
+}
+
+#[tokio::test]
+async fn an_address_waits_for_its_turn_at_the_upstreams_and_not_for_the_engine() {
+    let upstream = ToyUpstream::default();
+    let server = TestServer::dual(&[("old", &upstream)]).await;
+    server.backend.user("bob").await;
+    let bob = server.token("bob").await;
+    server.set_rules([(of("ann"), served("old"))]);
+    let mut turns = Vec::new();
+    for _ in 0..UPSTREAM_PROOFS_OF_ADDRESS {
+        turns.push(server.state.upstream_turn(ADDRESS).await.unwrap());
+    }
+    let mut waiting = Peer::connect(&server, 4096).await;
+    waiting.send("list junk").await;
+    assert_eq!(waiting.received().await, None);
+    assert_eq!(upstream.take_proofs(), 0);
+    let mut peer = Peer::connect(&server, 4096).await;
+    assert_eq!(peer.request(&format!("list {}", bob.expose())).await, "ok");
+    drop(turns.pop());
+    assert_eq!(waiting.receive().await, "unauthenticated");
+    assert_eq!(upstream.take_proofs(), 1);
 }
 
 #[test]

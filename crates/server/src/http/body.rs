@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use std::future::pending;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::yield_now;
@@ -114,12 +114,13 @@ async fn collect(
 ///
 /// Over HTTP/1.1 what is left of the body is received and dropped for some seconds: closing before
 /// it has arrived would reset the connection, and the peer might never read the response. The
-/// connection ends afterwards, unless the body is known to be small. Of large bodies only some are
-/// received at a time; the others are left where they are for those seconds. A peer that waits for
-/// leave to send its body (RFC 9110 section 10.1.1) gets none, and over HTTP/2 only the stream is
-/// reset.
+/// connection ends afterwards, unless the body is known to be small. Of large bodies only some of a
+/// client's `address`, and of all, are received at a time; the others are left where they are for
+/// those seconds. A peer that waits for leave to send its body (RFC 9110 section 10.1.1) gets none,
+/// and over HTTP/2 only the stream is reset.
 pub(super) fn leave_unread(
     traffic: &Arc<Traffic>,
+    address: IpAddr,
     head: &Parts,
     mut body: Incoming,
     mut response: Response<Bytes>,
@@ -135,10 +136,10 @@ pub(super) fn leave_unread(
     if !waits {
         let traffic = traffic.clone();
         let discarding = async move {
-            let turn = traffic.discards().try_acquire();
-            if is_large && turn.is_err() {
-                pending::<()>().await;
-            }
+            let _turn = match is_large {
+                true => Some(traffic.discard_turn(address).await),
+                false => None,
+            };
             while let Some(Ok(_)) = body.frame().await {
                 yield_now().await;
             }

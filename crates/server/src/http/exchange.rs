@@ -3,7 +3,7 @@
 use super::body::{BodyError, leave_unread, read_body};
 use super::response_budget::ResponseBudget;
 use super::responses::error;
-use crate::client_route::{ClientRoute, token_of};
+use crate::client_route::{ClientRoute, Proof, prove_anywhere, token_of};
 use crate::dual::{DualRunning, NamedUpstream};
 use crate::identity::ConnectionIdentity;
 use crate::ledger::Usage;
@@ -18,7 +18,7 @@ use crate::submission::{Requester, submit, submit_upstream};
 use crate::traffic::TrafficMeter;
 use crate::upstream::UpstreamSide;
 use crate::user_agent::user_agent;
-use crate::wire_ids::{ForWire, announce_identity, to_world};
+use crate::wire_ids::{ForWire, IdsOnWire, announce_identity, to_world};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
@@ -58,7 +58,7 @@ pub(super) async fn exchange(
         Ok(session) => session,
         Err(rejection) => {
             dialect.metrics.handshakes_rejected.increment(1);
-            return leave_unread(&state.traffic, &head, body, *rejection.response);
+            return leave_unread(&state.traffic, address, &head, body, *rejection.response);
         }
     };
     let revision = session.revision();
@@ -74,7 +74,7 @@ pub(super) async fn exchange(
         Exchange { state, budget, requester, upstream, route, session, lifecycle, recording };
     let received = match exchange.receive(&mut body).await {
         Ok(received) => received,
-        Err(response) => return leave_unread(&state.traffic, &head, body, response),
+        Err(response) => return leave_unread(&state.traffic, address, &head, body, response),
     };
     let limit = state.keepalive.pong_timeout;
     match received {
@@ -85,7 +85,7 @@ pub(super) async fn exchange(
         None => {
             let frame = Frame::request(Request::from_parts(head.clone(), Bytes::new()));
             let response = budget.respond(limit, address, || exchange.carry_out(frame)).await;
-            leave_unread(&state.traffic, &head, body, response)
+            leave_unread(&state.traffic, address, &head, body, response)
         }
     }
 }
@@ -176,25 +176,18 @@ impl Exchange<'_> {
         &mut self,
         credentials: &Credentials,
     ) -> Result<Option<Principal>, Fault> {
-        if let (Some(dual), Some(route)) = (&self.state.dual, &mut self.route)
-            && route.choose_by_token(dual, token_of(credentials))
-        {
+        let (Some(dual), Some(route)) = (&self.state.dual, &mut self.route) else {
+            return self.authenticate(credentials, None).await;
+        };
+        if route.choose_by_token(dual, token_of(credentials)) {
             self.follow_route();
         }
-        let proven = self.authenticate(credentials, None).await;
-        if let (Some(dual), Err(Fault::Unauthenticated)) = (self.state.dual.clone(), &proven)
-            && token_of(credentials).is_some()
-            && self.upstream.is_none()
-        {
-            for named in dual.in_use() {
-                self.enter(Some(&named));
-                if let Ok(principal) = self.authenticate(credentials, None).await {
-                    return Ok(principal);
-                }
-                self.enter(None);
-            }
+        if !self.route().may_be_of_upstream(credentials) {
+            return self.authenticate(credentials, None).await;
         }
-        proven
+        let (state, address) = (self.state, self.requester.address);
+        let mut token = ExpectedToken { exchange: self, credentials };
+        prove_anywhere(state, dual, address, &mut token).await
     }
 
     /// Chooses the server for a request, gives the objects that it names the ids that they have in
@@ -212,32 +205,24 @@ impl Exchange<'_> {
 
     async fn begin_routed(
         &mut self,
-        dual: &Arc<DualRunning>,
+        dual: &DualRunning,
         bound: Option<&Principal>,
         request: &mut tolmach_dialect::Request,
     ) -> (Vec<i64>, Result<Option<Principal>, Fault>) {
-        let route = self.route.get_or_insert_default();
-        match route.choose(dual, &self.requester, request, bound.is_some()).await {
+        let requester = self.requester.clone();
+        match self.route().choose(dual, &requester, request, bound.is_some()).await {
             Ok(true) => self.follow_route(),
             Ok(false) => {}
             Err(fault) => return (Vec::new(), Err(fault)),
         }
-        let others = self.route.get_or_insert_default().others(dual, request);
-        let original = (!others.is_empty()).then(|| request.clone());
-        let (mut wide_ids, mut caller) = self.prove(bound, request).await;
-        if let (Some(original), Err(Fault::Unauthenticated)) = (original, &caller) {
-            // A token that an upstream has given out by way of another node, or directly.
-            for named in others {
-                self.enter(Some(&named));
-                *request = original.clone();
-                (wide_ids, caller) = self.prove(bound, request).await;
-                if caller.is_ok() {
-                    break;
-                }
-                self.enter(None);
-            }
+        if !self.route().may_be_of_upstream(&request.credentials) {
+            return self.prove(bound, request).await;
         }
-        (wide_ids, caller)
+        let (state, address) = (self.state, self.requester.address);
+        let (ids, wide_ids) = (IdsOnWire::of(request), None);
+        let mut token = RequestToken { exchange: self, bound, request, ids, wide_ids };
+        let caller = prove_anywhere(state, dual, address, &mut token).await;
+        (token.wide_ids.unwrap_or_default(), caller)
     }
 
     async fn prove(
@@ -256,8 +241,12 @@ impl Exchange<'_> {
         }
     }
 
+    fn route(&mut self) -> &mut ClientRoute {
+        self.route.get_or_insert_default()
+    }
+
     fn enter(&mut self, upstream: Option<&Arc<NamedUpstream>>) {
-        if self.route.get_or_insert_default().enter(upstream) {
+        if self.route().enter(upstream) {
             self.follow_route();
         }
     }
@@ -340,8 +329,6 @@ impl Exchange<'_> {
             let is_login = is_login(&request.command);
             let user = ruled_user(proven, None, &request.command);
             let user = self.route.as_ref().map_or(user, |route| route.ruled_user(user));
-            let mirrored = self.route.as_ref().filter(|route| route.is_mirrored());
-            let mirrored = mirrored.map(|_| (request.authority, Arc::new(request.command.clone())));
             let caller = match self.lifecycle.admit(state, &self.requester, user) {
                 Ok(()) => caller,
                 Err(fault) => Err(fault),
@@ -354,24 +341,31 @@ impl Exchange<'_> {
                 Ok(()) => caller,
                 Err(fault) => Err(fault),
             };
+            let copy = self.route.as_ref().and_then(|route| route.copy(&caller, &request));
             let submitted = match &mut self.upstream {
                 Some(upstream) => {
-                    let user_here = self.route.as_ref().and_then(|route| route.user_here());
-                    submit_upstream(state, upstream, &self.requester, user_here, caller, request)
+                    let route = self.route.as_ref();
+                    let users = route.map(|route| route.users_here()).unwrap_or_default();
+                    submit_upstream(state, upstream, &self.requester, users, caller, request)
                 }
                 None => submit(state, &self.requester, caller, None, request).await,
             };
             let mut completed = submitted.completed().await.wait_for_delivery(state).await;
             if is_login {
-                let elsewhere = self.route.as_ref().and_then(|route| route.user_elsewhere());
+                let elsewhere = self.route.as_ref().and_then(|route| route.granted_elsewhere());
                 let admission = (state, &*self.requester);
                 self.lifecycle.admit_login(admission, elsewhere, &mut completed).await;
             }
-            if let (Some(route), Some(made)) = (&self.route, mirrored) {
-                let (principal, outcome) = (completed.principal, &completed.response.outcome);
-                route.mirror(&state.engine, &self.requester, made, principal, outcome);
+            if let Some(copy) = copy {
+                copy.complete(&state.engine, self.requester.dialect.id(), &completed);
+            }
+            if let Some(route) = &mut self.route {
+                route.completed(&completed);
             }
             identity.completed(&credentials, completed.principal, &completed.response.outcome);
+            if let (Some(route), None) = (&mut self.route, identity.owner()) {
+                route.logged_out();
+            }
             let (mut response, read_mark) = (completed.response, completed.read_mark);
             if let Err(fault) = self.announce(&mut identity).await {
                 response.outcome = Err(fault);
@@ -421,6 +415,55 @@ impl Exchange<'_> {
     }
 }
 
+/// The token that a body is expected with, which one server after the other is asked for.
+struct ExpectedToken<'a, 'e> {
+    exchange: &'a mut Exchange<'e>,
+    credentials: &'a Credentials,
+}
+
+impl Proof for ExpectedToken<'_, '_> {
+    fn route(&mut self) -> &mut ClientRoute {
+        self.exchange.route()
+    }
+
+    fn enter(&mut self, upstream: Option<&Arc<NamedUpstream>>) {
+        self.exchange.enter(upstream);
+    }
+
+    async fn prove(&mut self) -> Result<Option<Principal>, Fault> {
+        self.exchange.authenticate(self.credentials, None).await
+    }
+}
+
+/// The token of a request, which one server after the other is asked for.
+struct RequestToken<'a, 'e> {
+    exchange: &'a mut Exchange<'e>,
+    bound: Option<&'a Principal>,
+    request: &'a mut tolmach_dialect::Request,
+    ids: IdsOnWire,
+    /// The wide ids of the request, at the first one or at the one that knows the token.
+    wide_ids: Option<Vec<i64>>,
+}
+
+impl Proof for RequestToken<'_, '_> {
+    fn route(&mut self) -> &mut ClientRoute {
+        self.exchange.route()
+    }
+
+    fn enter(&mut self, upstream: Option<&Arc<NamedUpstream>>) {
+        self.exchange.enter(upstream);
+    }
+
+    async fn prove(&mut self) -> Result<Option<Principal>, Fault> {
+        self.ids.restore(self.request);
+        let (wide_ids, caller) = self.exchange.prove(self.bound, self.request).await;
+        if caller.is_ok() || self.wide_ids.is_none() {
+            self.wide_ids = Some(wide_ids);
+        }
+        caller
+    }
+}
+
 /// The HTTP response among the frames of a session.
 fn http_response(frames: Vec<Frame>) -> Response<Bytes> {
     let response = frames.into_iter().find_map(|frame| match frame {
@@ -435,38 +478,40 @@ mod tests {
     use super::*;
     use crate::options::Limits;
     use crate::test_support::{TestServer, settle, toy};
+    use crate::test_upstream::ToyUpstream;
     use std::net::Ipv4Addr;
+    use tolmach_domain::{Secret, Timestamp};
+    use tolmach_engine::ports::{RuleEffect, RuleSubject};
 
-    /// Logs a user in and carries out one more command, in one exchange. Returns the response to
-    /// that command, if it has one.
-    async fn carry_out(server: &TestServer, login: &str, command: String) -> Option<String> {
-        let (state, dialect) = (&server.state, server.dialect());
+    fn budget(server: &TestServer) -> ResponseBudget {
+        let state = &server.state;
+        ResponseBudget::new(state.places.take(None).unwrap(), state.memory.clone())
+    }
+
+    fn exchange<'a>(server: &'a TestServer, budget: &'a ResponseBudget) -> Exchange<'a> {
+        let (state, dialect) = (&*server.state, server.dialect());
         let connection = state.new_connection();
         let session = dialect.accept(&Handshake::new(connection)).unwrap();
         let revision = session.revision();
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let place = state.places.take(None).unwrap();
-        let budget = ResponseBudget::new(place, state.memory.clone());
         let usage = Usage::new(None);
         let requester =
             Requester { dialect, revision, connection, address, user_agent: None, usage };
         let requester = Arc::new(requester);
-        let lifecycle = ClientLifecycle::default();
-        let recording = None;
-        let mut exchange = Exchange {
-            state,
-            budget: &budget,
-            requester,
-            upstream: None,
-            route: None,
-            session,
-            lifecycle,
-            recording,
-        };
-        let frames = exchange.frames(&Frame::text(format!("login {login}\n{command}"))).await;
+        let route = state.dual.is_some().then(Box::default);
+        let (lifecycle, recording) = (ClientLifecycle::default(), None);
+        Exchange { state, budget, requester, upstream: None, route, session, lifecycle, recording }
+    }
+
+    /// Logs a user in and carries out more commands, in one exchange. Returns the responses to
+    /// these, as far as they have some.
+    async fn carry_out(server: &TestServer, login: &str, commands: &[&str]) -> Vec<String> {
+        let budget = budget(server);
+        let frame = Frame::text(format!("login {login}\n{}", commands.join("\n")));
+        let frames = exchange(server, &budget).frames(&frame).await;
         let mut texts = frames.iter().map(|frame| str::from_utf8(frame.payload()).unwrap());
         assert_eq!(texts.next(), Some("ok"));
-        texts.next().map(str::to_owned)
+        texts.map(str::to_owned).collect()
     }
 
     #[tokio::test]
@@ -481,15 +526,72 @@ mod tests {
             settle().await;
             // A message whose ids are not cached.
             server.backend.store.fail_external_ids(true).await;
-            carry_out(&server, "bob", format!("send {group} hello")).await;
+            carry_out(&server, "bob", &[&format!("send {group} hello")]).await;
             settle().await;
-            let lost = carry_out(&server, "ann", format!("{lost} {group}")).await;
-            assert_eq!(lost.as_deref(), response);
+            let lost = carry_out(&server, "ann", &[&format!("{lost} {group}")]).await;
+            assert_eq!(lost.first().map(String::as_str), response);
             server.backend.store.fail_external_ids(false).await;
             for response in ["ok hello", "ok"] {
-                let read = carry_out(&server, "ann", format!("read {group}")).await;
-                assert_eq!(read.as_deref(), Some(response));
+                let read = carry_out(&server, "ann", &[&format!("read {group}")]).await;
+                assert_eq!(read, [response]);
             }
+        }
+    }
+
+    fn of(login: &str) -> RuleSubject {
+        RuleSubject { login: Some(login.into()), ..RuleSubject::default() }
+    }
+
+    #[tokio::test]
+    async fn a_mirror_gets_what_was_carried_out_for_a_proven_user_and_nothing_else() {
+        let upstream = ToyUpstream::default();
+        let server = TestServer::dual(&[("old", &upstream)]).await;
+        for login in ["ann", "bob"] {
+            server.backend.user(login).await;
+        }
+        let mirrored = || (of("ann"), RuleEffect::Mirrored { to: "old".into() });
+        server.set_rules([mirrored()]);
+        let commands = ["whoami", "recover bob", "login cid", "list junk", "read 999"];
+        let expected = ["ok", "ok", "wrong_credentials", "unauthenticated", "no_such_flow"];
+        assert_eq!(carry_out(&server, "ann", &commands).await, expected);
+        assert_eq!(upstream.take_copies(), ["ann login", "ann get_user", "ann history"]);
+        carry_out(&server, "bob", &["recover ann", "whoami"]).await;
+        assert_eq!(upstream.take_copies(), [""; 0], "another user is not mirrored");
+        let refused = RuleEffect::Refused { from: Timestamp::default() };
+        let toy = RuleSubject { dialect: Some("toy".into()), ..RuleSubject::default() };
+        server.set_rules([mirrored(), (toy, refused)]);
+        let budget = budget(&server);
+        let frames = exchange(&server, &budget).frames(&Frame::text("login ann")).await;
+        assert_eq!(frames[0].payload(), &b"invalid"[..]);
+        assert_eq!(upstream.take_copies(), [""; 0], "the rules refuse it");
+    }
+
+    #[tokio::test]
+    async fn upstreams_are_asked_for_the_token_of_a_body_and_of_a_request_by_one_rule() {
+        let (gone, old) = (ToyUpstream::default(), ToyUpstream::default());
+        let server = TestServer::dual(&[("gone", &gone), ("old", &old)]).await;
+        server.backend.user("ann").await;
+        let ann = server.token("ann").await;
+        let served = |by: &str| RuleEffect::Served { by: Some(by.into()) };
+        server.set_rules([(of("ann"), served("old")), (of("cid"), served("gone"))]);
+        let junk = Secret::new("junk");
+        for (name, token, is_gone, known_as, response, proofs) in [
+            ("one whom another server serves", &ann, true, None, "unauthenticated", [0, 0]),
+            ("nobody's", &junk, false, None, "unauthenticated", [1, 1]),
+            ("perhaps of one that is gone", &junk, true, None, "unavailable", [1, 1]),
+            ("a user of an upstream", &junk, true, Some("ann"), "ok", [1, 1]),
+        ] {
+            gone.notes().is_gone = is_gone;
+            old.notes().login_of_tokens = known_as.map(str::to_owned);
+            let budget = budget(&server);
+            let credentials = Credentials::Token(token.clone());
+            let proven = exchange(&server, &budget).prove_expected(&credentials).await;
+            assert_eq!(proven.map_or_else(|fault| fault.name(), |_| "ok"), response, "{name}");
+            assert_eq!([gone.take_proofs(), old.take_proofs()], proofs, "{name}");
+            let frame = Frame::text(format!("list {}", token.expose()));
+            let frames = exchange(&server, &budget).frames(&frame).await;
+            assert_eq!(frames[0].payload(), response.as_bytes(), "{name}");
+            assert_eq!([gone.take_proofs(), old.take_proofs()], proofs, "{name}");
         }
     }
 }

@@ -53,16 +53,16 @@ async fn respond(
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Response<Bytes> {
+    let address = state.proxies.client(peer, request.headers());
     if !names_its_host(&request) {
         let (head, body) = request.into_parts();
         let response = error(StatusCode::BAD_REQUEST, "one Host header is expected");
-        return leave_unread(&state.traffic, &head, body, response);
+        return leave_unread(&state.traffic, address, &head, body, response);
     }
     let path = request.uri().path().to_owned();
-    let address = state.proxies.client(peer, request.headers());
     let Ok(_of_request) = budget.begin(address, &request) else {
         let (head, body) = request.into_parts();
-        return leave_unread(&state.traffic, &head, body, busy());
+        return leave_unread(&state.traffic, address, &head, body, busy());
     };
     match Upgrade::of(&request) {
         Some(Ok(handshake)) => {
@@ -134,7 +134,7 @@ async fn respond_to_request(
         },
     };
     let (head, body) = request.into_parts();
-    leave_unread(&state.traffic, &head, body, response)
+    leave_unread(&state.traffic, address, &head, body, response)
 }
 
 /// The page of a mailed recovery link. The body of any request but its own form is left unread.
@@ -148,7 +148,7 @@ async fn recovery(
     if !recover::reads_body(&head) {
         let request = Request::from_parts(head.clone(), Bytes::new());
         let response = recover::recover(&state.engine, request).await;
-        return leave_unread(&state.traffic, &head, body, response);
+        return leave_unread(&state.traffic, address, &head, body, response);
     }
     let mut reservation = budget.account(address).reservation();
     let meter = TrafficMeter::new(state.traffic.clone(), address);
@@ -157,7 +157,7 @@ async fn recovery(
         Ok(form) => recover::recover(&state.engine, Request::from_parts(head, form)).await,
         Err(reason) => {
             metrics::body_rejected(reason.name());
-            leave_unread(&state.traffic, &head, body, reason.response())
+            leave_unread(&state.traffic, address, &head, body, reason.response())
         }
     }
 }

@@ -8,8 +8,8 @@ use tolmach_dialect::{
 };
 use tolmach_domain::{
     Answer, Command, ConnectionId, Content, Credentials, EventKind, FlowId, FlowKind,
-    FlowKindFilter, GrantKind, HistoryRange, Identity, NewMessage, Registration, Secret, Timestamp,
-    User, UserId, UserRef,
+    FlowKindFilter, GrantKind, HistoryRange, Identity, NewMessage, RecoveryIdentifier,
+    Registration, Secret, Timestamp, User, UserId, UserRef,
 };
 use tolmach_engine::memory::{
     ManualClock, MemoryBlobs, MemoryBus, MemoryMailer, MemoryStore, PlainPasswords, PlainSigner,
@@ -18,12 +18,14 @@ use tolmach_engine::memory::{
 use tolmach_engine::ports::{CreateFlow, FlowLimits, FlowStore, Store};
 use tolmach_engine::{Engine, Policy, Ports};
 
-const PASSWORD: &str = "a password";
+/// The password of every user.
+pub(crate) const PASSWORD: &str = "a password";
 
 /// A wire of text commands: `login NAME`, `logout`, `whoami`, `follow all`, `follow FLOW`,
 /// `follow none`, `send FLOW TEXT`, `read FLOW` for what is unread, `lose FLOW` for the same with
-/// an answer that has no frame, `mute`. A frame has one command or more, each on a line. Responses
-/// begin with `ok` or with the name of a fault; events are `event NAME TEXT`.
+/// an answer that has no frame, `recover NAME`, `list TOKEN` for the flows of the token's user,
+/// `mute`. A frame has one command or more, each on a line. Responses begin with `ok` or with the
+/// name of a fault; events are `event NAME TEXT`.
 pub(crate) struct Toy {
     manifest: Manifest,
     /// The calls of all sessions, in their order.
@@ -150,6 +152,14 @@ impl ToySession {
                 (Credentials::Connection, command)
             }
             "whoami" => (Credentials::Connection, Command::GetUser { user: UserRef::Me }),
+            "recover" => {
+                let identifier = RecoveryIdentifier::Login(rest.to_owned());
+                (Credentials::Nothing, Command::Recover { identifier })
+            }
+            "list" => {
+                let command = Command::ListFlows { limit: None, offset: 0, members: false };
+                (Credentials::Token(Secret::new(rest)), command)
+            }
             "mute" => {
                 self.muted = true;
                 return Ok(());
