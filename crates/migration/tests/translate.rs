@@ -1,6 +1,7 @@
 //! The stories of every dialect, translated to every other one: what is lost is what the target
 //! dialect has no frames for.
 
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tolmach_dialect::{Dialect, Frame, Sender};
@@ -241,11 +242,21 @@ fn last_of(from: &str, to: &str, lines: &[&str], count: usize) -> Vec<Translated
 
 #[test]
 fn a_message_of_another_user_with_the_same_text_is_no_answer() {
-    let send = |text| {
-        format!(
-            r#">{{"mode":"sendMessage","timestamp":1,"token":"t","chat_id":5,"content":"{text}","content_type":"text"}}"#
-        )
+    let send = |text: &str| {
+        let request = json!({
+            "mode": "sendMessage", "timestamp": 1, "token": "t", "chat_id": 5, "content": text,
+            "content_type": "text",
+        });
+        format!(">{request}")
     };
+    let message = json!({
+        "message_id": 12, "from_id": 2, "from_name": "bob", "content": "ok",
+        "content_type": "text", "content_time": 1,
+    });
+    let pushed = json!({
+        "mode": "getMessages", "timestamp": 1, "status": 200, "chat_id": 5, "messages": [message],
+    });
+    let pushed = format!("<{pushed}");
     let (first, second) = (send("hello"), send("ok"));
     let lines = [
         r#">{"mode":"auth","timestamp":1,"username":"ann","password":"x"}"#,
@@ -253,7 +264,7 @@ fn a_message_of_another_user_with_the_same_text_is_no_answer() {
         &first,
         r#"<{"mode":"sendMessage","timestamp":1,"status":200}"#,
         &second,
-        r#"<{"mode":"getMessages","timestamp":1,"status":200,"chat_id":5,"messages":[{"message_id":12,"from_id":2,"from_name":"bob","content":"ok","content_type":"text","content_time":1}]}"#,
+        &pushed,
         r#"<{"mode":"sendMessage","timestamp":1,"status":200}"#,
     ];
     let last = last_of("mode", "morelia", &lines, 2);

@@ -114,8 +114,8 @@ impl Proxy {
         self.delay(Duration::ZERO);
     }
 
-    /// Restores the network with a delay: each read of at most 16 KiB is held for it before the next
-    /// one, so that a long delay limits the throughput too.
+    /// Restores the network with a delay: each read of at most 16 KiB is held for it before the
+    /// next one, so that a long delay limits the throughput too.
     pub fn delay(&self, delay: Duration) {
         self.network.send_replace(Network::Up(delay));
     }
