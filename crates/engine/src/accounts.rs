@@ -202,7 +202,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The account with this login: for operators.
+    /// The account with this login or e-mail address; [`Fault::NoSuchUser`] if there is none.
     pub async fn account(&self, login: &str) -> Result<User, Fault> {
         let key = AccountKey::Either(login);
         let account = find_account(&*self.ports.store, key).await.map_err(store_fault)?;

@@ -251,9 +251,10 @@ impl Engine {
         }
     }
 
-    /// Invalidates the cache entry of a user.
+    /// Invalidates what is cached of a user.
     pub(crate) fn invalidate_user(&self, user: UserId) {
         self.users.invalidate(&user);
+        self.openings.forget();
     }
 }
 

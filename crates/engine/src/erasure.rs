@@ -18,6 +18,7 @@ impl Engine {
         let before = self.erase_messages(id, now).await?;
         self.remove_account(user, now).await?;
         self.ports.store.erase_profile(id, now).await.map_err(store_fault)?;
+        self.invalidate_user(id);
         // Those that were posted meanwhile.
         Ok(before + self.erase_messages(id, now).await?)
     }

@@ -117,11 +117,12 @@ impl Engine {
         if members && let (Some(read), Some(summary)) = (read, self.openings.summary(&visible)) {
             return Ok(Answer::Flow(Box::new(FlowSummary { read, ..summary })));
         }
+        let users = self.openings.users();
         let (viewer, max_bytes) = (Some(caller.user.id), self.policy.max_answer_bytes);
         let summary = self.ports.store.flow_summary(flow, viewer, members, max_bytes);
         let summary = summary.await.map_err(store_fault)?.ok_or(Fault::NoSuchFlow)?;
         if members {
-            self.openings.keep_summary(&summary);
+            self.openings.keep_summary(&summary, users);
         }
         Ok(Answer::Flow(Box::new(summary)))
     }

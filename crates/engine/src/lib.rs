@@ -102,7 +102,7 @@ pub use policy::{LoginThrottlePolicy, Policy, Quotas, ThrottlePolicy};
 pub use principal::Principal;
 pub use readable_flow::ReadableFlow;
 pub use retention::PruneError;
-pub use routing::RoutedClient;
+pub use routing::{HERE, RoutedClient};
 pub use rules::{Lifecycle, Refusal, RuleSet, RuledClient, RuledUser};
 pub use submission::{DeferredWork, Handled, Submission, Submitted};
 pub use world::ImportError;

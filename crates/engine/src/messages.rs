@@ -117,17 +117,19 @@ impl Engine {
         };
         let is_first_page =
             matches!(range, HistoryRange::All | HistoryRange::Newest { offset: 0, .. });
-        // Only who opens a room is subscribed for the request: many may do so at once.
-        let opens = caller.readable.is_some() && is_first_page;
+        // Many may do so at once: their first pages are the same.
+        let has_just_subscribed = caller.readable.is_some();
+        let opens = has_just_subscribed && is_first_page;
         if opens && let Some(page) = self.openings.page(flow, limit, visible.version) {
             return Ok(Answer::History(Box::new(page)));
         }
+        let users = self.openings.users();
         let viewer = caller.user.id;
         let max_bytes = self.policy.max_answer_bytes;
         let query = HistoryQuery { flow, viewer, range, limit, max_bytes };
         let page = self.ports.store.history(query).await.map_err(store_fault)?;
         if opens {
-            self.openings.keep_page(limit, &page);
+            self.openings.keep_page(limit, &page, users);
         }
         Ok(Answer::History(Box::new(page)))
     }

@@ -1,10 +1,14 @@
 //! Routes: the serving rules that say which server serves a user, and which one gets copies of the
 //! user's requests.
 
-use crate::RuleSet;
 use crate::ports::{Rule, RuleEffect, RuleSubject};
 use crate::rules::is_in_share;
+use crate::{Engine, RuleSet};
 use std::collections::BTreeSet;
+use tolmach_domain::{Fault, UserId};
+
+/// The name of the gateway itself among the servers that routes choose.
+pub const HERE: &str = "here";
 
 /// A client whose user is known by login, as routes are about it.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +74,18 @@ impl RuleSet {
     ) -> Option<&Rule> {
         let wanted = self.rules().iter().filter(|rule| is_wanted(&rule.effect));
         wanted.filter(|rule| fits(rule, client)).max_by_key(|rule| specificity(&rule.subject))
+    }
+}
+
+impl Engine {
+    /// The login that routes know a user by, in lower case, and the user's account here: a login or
+    /// an e-mail address of this world is the account's login, any other text itself.
+    pub async fn routed_login(&self, text: &str) -> Result<(String, Option<UserId>), Fault> {
+        match self.account(text).await {
+            Ok(user) => Ok((user.login.to_lowercase(), Some(user.id))),
+            Err(Fault::NoSuchUser) => Ok((text.to_lowercase(), None)),
+            Err(fault) => Err(fault),
+        }
     }
 }
 

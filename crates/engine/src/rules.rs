@@ -176,10 +176,10 @@ fn next_change(effect: &RuleEffect, now: Timestamp) -> Option<Timestamp> {
 
 /// The rank of a subject: the greater decides.
 fn specificity(subject: &RuleSubject) -> (bool, u16, bool, bool, bool, bool) {
-    let RuleSubject { dialect, revision, user, login, network, user_agent, share } = subject;
+    let RuleSubject { dialect, revision, user, login: _, network, user_agent, share } = subject;
     let network = network.map_or(0, |network| 1 + u16::from(network.prefix_len()));
     (
-        user.is_some() || login.is_some(),
+        user.is_some(),
         network,
         user_agent.is_some(),
         share.is_some(),

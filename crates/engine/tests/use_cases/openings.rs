@@ -2,6 +2,7 @@
 
 use crate::fixture::Fixture;
 use tolmach_domain::*;
+use tolmach_engine::ports::{Clock, UserChange};
 use tolmach_engine::{ReadableFlow, Submission};
 
 /// The newest messages of a flow, asked for with what was found for the subscription.
@@ -160,4 +161,26 @@ async fn a_room_is_shown_as_it_is_also_after_other_openings() {
     let get = Command::GetFlow { flow, kinds: FlowKindFilter::Any, members: true };
     assert_eq!(fixture.execute(&boris.1, get).await, Err(Fault::NoSuchFlow));
     assert_eq!(room(&fixture, &anna.1, flow).await.members.len(), 2);
+}
+
+#[tokio::test]
+async fn an_opened_room_names_its_users_as_they_are_now() {
+    let fixture = Fixture::new();
+    let (anna, boris) = (fixture.user("anna").await, fixture.user("boris").await);
+    let flow = fixture.group(&anna.1, &[boris.0]).await;
+    fixture.send(&anna.1, flow, "hello").await.expect("she is a member");
+    for name in ["Anna the First", "Anna the Second"] {
+        let username = Some(name.to_owned());
+        let change = UserChange { username, ..UserChange::default() };
+        let now = fixture.clock.now();
+        let changed = fixture.engine.change_account(anna.0, change, None, now).await;
+        changed.expect("the account exists");
+        let readable = readable(&fixture, boris.0, flow).await;
+        let page = history(&fixture, &boris.1, readable, flow, 50).await.expect("a member");
+        let authors: Vec<&str> = page.messages.iter().map(|m| &*m.author.username).collect();
+        assert_eq!(authors, [name]);
+        let members = room(&fixture, &boris.1, flow).await.members;
+        let member = members.iter().find(|member| member.id == anna.0).expect("she is a member");
+        assert_eq!(member.username, name);
+    }
 }
