@@ -6,7 +6,7 @@
 //! connections of their own, and so have the short reads, which are served by age. A read that
 //! would wait longer than it may is refused at once.
 
-use crate::connect::{ReadLimit, ReadPool};
+use crate::connect::ReadPool;
 use crate::job_queue::closed;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -19,43 +19,37 @@ use tolmach_engine::ports::StoreError;
 /// The number of users below which none is forgotten.
 const KNOWN_USERS: usize = 64;
 
-/// The cost of a read.
+/// The cost of a read that takes its turn among those of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadClass {
     /// A page of something, or what one user has.
     Page,
     /// It grows with the world: a list of all flows, a search.
     Scan,
-    /// A record or a few, found by their keys.
-    Point,
-}
-
-/// A connection that one read at a time uses.
-pub(crate) struct Reader {
-    pub(crate) database: ReadPool,
-    /// Applies to SQLite. Over while no read uses the connection, so that a statement of an
-    /// abandoned read is interrupted.
-    pub(crate) limit: ReadLimit,
 }
 
 /// The turns at reads.
-pub(crate) struct ReadTurns<R = Reader> {
+pub(crate) struct ReadTurns<R = ReadPool> {
     pages: Arc<Line<R>>,
     scans: Arc<Line<R>>,
-    points: Arc<Line<R>>,
+    /// Short reads share a pool of connections.
+    points: Arc<Line<()>>,
     users: Mutex<Users>,
     /// The longest wait.
     patience: Duration,
 }
 
-/// The connections of each class.
+/// The connections of the turns.
 pub(crate) struct TurnConnections<R> {
-    pub(crate) points: Vec<R>,
+    /// The number of those of short reads.
+    pub(crate) points: u32,
+    /// Those of pages, one read at a time on each.
     pub(crate) pages: Vec<R>,
+    /// The same of scans.
     pub(crate) scans: Vec<R>,
 }
 
-/// The connections of a class, and the reads that wait for one.
+/// The connections of one kind of reads, and those that wait for one.
 struct Line<R> {
     /// A permit for each connection that no read uses.
     free: Arc<Semaphore>,
@@ -80,7 +74,7 @@ struct UserTurns {
     /// One permit.
     turn: Arc<Semaphore>,
     /// The numbers of reads that run or wait, by [`ReadClass`].
-    reads: [AtomicUsize; 3],
+    reads: [AtomicUsize; 2],
 }
 
 /// A read of a user, which runs or waits.
@@ -90,7 +84,7 @@ struct UserRead {
 }
 
 /// The turn of a read, which ends when this is dropped.
-pub(crate) struct ReadTurn<R: AsReader = Reader> {
+pub(crate) struct ReadTurn<R = ReadPool> {
     /// Present until the end.
     reader: Option<R>,
     line: Arc<Line<R>>,
@@ -99,25 +93,20 @@ pub(crate) struct ReadTurn<R: AsReader = Reader> {
     _of_user: Option<(OwnedSemaphorePermit, UserRead)>,
 }
 
-/// A connection, to be told when a turn ends.
-pub(crate) trait AsReader {
-    /// Called when the turn ends.
-    fn end(&self);
-}
-
-impl AsReader for Reader {
-    fn end(&self) {
-        self.limit.end();
-    }
-}
-
-impl<R: AsReader> ReadTurns<R> {
+impl<R> ReadTurns<R> {
     /// Turns at these connections, each of them after a wait of at most `patience`.
     pub(crate) fn new(connections: TurnConnections<R>, patience: Duration) -> Self {
         let TurnConnections { points, pages, scans } = connections;
-        let [points, pages, scans] =
-            [points, pages, scans].map(|readers| Arc::new(Line::new(readers)));
+        let [pages, scans] = [pages, scans].map(|readers| Arc::new(Line::new(readers)));
+        let points = Arc::new(Line::new(vec![(); points as usize]));
         Self { pages, scans, points, users: Mutex::default(), patience }
+    }
+
+    /// Waits for the turn of the next read of a record or a few, found by their keys.
+    /// [`Fault::Unavailable`] at once if the wait would be too long.
+    pub(crate) async fn take_short(&self) -> Result<ReadTurn<()>, StoreError> {
+        self.points.check_wait(Duration::ZERO, self.patience)?;
+        self.points.next_turn(None).await
     }
 
     /// Waits for the turn of a read of this user; without one, for that of the next read.
@@ -130,7 +119,6 @@ impl<R: AsReader> ReadTurns<R> {
         let line = match class {
             ReadClass::Page => &self.pages,
             ReadClass::Scan => &self.scans,
-            ReadClass::Point => &self.points,
         };
         let turns_of_user = user.map(|user| self.of_user(user));
         // Each of the reads that the same user has ahead waits in its own line.
@@ -144,28 +132,13 @@ impl<R: AsReader> ReadTurns<R> {
             None => None,
         };
         line.check_wait(Duration::ZERO, self.patience)?;
-        let of_line = {
-            let _waiting = Waiting::new(line);
-            acquire(line.free.clone()).await?
-        };
-        let reader = line.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Ok(ReadTurn {
-            reader,
-            line: line.clone(),
-            began: Instant::now(),
-            _of_line: of_line,
-            _of_user: of_user,
-        })
+        line.next_turn(of_user).await
     }
 
     /// The time until the reads of a user are done that run or wait.
     fn wait_of(&self, turns: &UserTurns) -> Duration {
-        let [pages, scans, points] =
-            turns.reads.each_ref().map(|reads| reads.load(Ordering::Relaxed));
-        let of_lines = [(&self.pages, pages), (&self.scans, scans), (&self.points, points)];
-        of_lines
-            .into_iter()
-            .fold(Duration::ZERO, |sum, (line, reads)| sum.saturating_add(line.wait_of(reads)))
+        let [pages, scans] = turns.reads.each_ref().map(|reads| reads.load(Ordering::Relaxed));
+        self.pages.wait_of(pages).saturating_add(self.scans.wait_of(scans))
     }
 
     fn of_user(&self, user: UserId) -> Arc<UserTurns> {
@@ -211,6 +184,20 @@ impl<R> Line<R> {
             waiting: AtomicU32::new(0),
             typical: AtomicU64::new(0),
         }
+    }
+
+    /// Waits for the next connection that no read uses.
+    async fn next_turn(
+        self: &Arc<Self>,
+        of_user: Option<(OwnedSemaphorePermit, UserRead)>,
+    ) -> Result<ReadTurn<R>, StoreError> {
+        let of_line = {
+            let _waiting = Waiting::new(self);
+            acquire(self.free.clone()).await?
+        };
+        let reader = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let (line, began) = (self.clone(), Instant::now());
+        Ok(ReadTurn { reader, line, began, _of_line: of_line, _of_user: of_user })
     }
 
     /// Refuses a read that would have to wait longer than this, as far as can be known: for the
@@ -263,18 +250,17 @@ impl<R> Drop for Waiting<'_, R> {
     }
 }
 
-impl<R: AsReader> ReadTurn<R> {
+impl<R> ReadTurn<R> {
     /// The connection.
     pub(crate) fn reader(&self) -> Result<&R, StoreError> {
         self.reader.as_ref().ok_or_else(closed)
     }
 }
 
-impl<R: AsReader> Drop for ReadTurn<R> {
+impl<R> Drop for ReadTurn<R> {
     fn drop(&mut self) {
         self.line.count(self.began.elapsed());
         if let Some(reader) = self.reader.take() {
-            reader.end();
             self.line.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         }
     }
@@ -292,25 +278,14 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    /// A connection that counts its turns.
-    #[derive(Clone, Default)]
-    struct Counted(Arc<AtomicU32>);
-
-    impl AsReader for Counted {
-        fn end(&self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    type Turns = ReadTurns<Counted>;
-    type Read<'a> = BoxFuture<'a, Result<ReadTurn<Counted>, StoreError>>;
+    /// A connection is its number.
+    type Turns = ReadTurns<usize>;
+    type Read<'a, R = usize> = BoxFuture<'a, Result<ReadTurn<R>, StoreError>>;
 
     /// Turns at this many connections of pages, one of scans and one of points.
     fn turns_at(connections: usize) -> Turns {
-        let pages = (0..connections).map(|_| Counted::default()).collect();
-        let one = || vec![Counted::default()];
-        let connections = TurnConnections { points: one(), pages, scans: one() };
-        ReadTurns::new(connections, PATIENCE)
+        let (pages, scans) = ((0..connections).collect(), vec![connections]);
+        ReadTurns::new(TurnConnections { points: 1, pages, scans }, PATIENCE)
     }
 
     /// A read of the user with this number, 0 for none, which has begun to wait.
@@ -322,7 +297,7 @@ mod tests {
         }
     }
 
-    fn turn(waiting: &mut Read<'_>) -> Option<ReadTurn<Counted>> {
+    fn turn<R>(waiting: &mut Read<'_, R>) -> Option<ReadTurn<R>> {
         waiting.now_or_never().map(|turn| turn.expect("the turns are open"))
     }
 
@@ -409,7 +384,7 @@ mod tests {
     fn a_read_waits_for_each_read_of_its_user_as_long_as_one_of_that_kind_takes() {
         let turns = turns_at(1);
         let scan = |turns: &Turns| turns.take(ReadClass::Scan, UserId::new(1).ok()).now_or_never();
-        let refused = |turn: Option<Result<ReadTurn<Counted>, StoreError>>| {
+        let refused = |turn: Option<Result<ReadTurn<usize>, StoreError>>| {
             turn.and_then(Result::err) == Some(StoreError::Refused(Fault::Unavailable))
         };
         turns.scans.typical.store(2_000_001, Ordering::Relaxed);
@@ -443,7 +418,7 @@ mod tests {
     fn short_reads_wait_by_age_and_those_that_would_wait_too_long_are_refused_at_once() {
         let turns = turns_at(1);
         let point = || {
-            let mut waiting = turns.take(ReadClass::Point, None).boxed();
+            let mut waiting = turns.take_short().boxed();
             match (&mut waiting).now_or_never() {
                 Some(turn) => std::future::ready(turn).boxed(),
                 None => waiting,
@@ -465,7 +440,7 @@ mod tests {
 
     #[test]
     fn the_typical_time_follows_the_reads() {
-        let line: Line<Counted> = Line::new(vec![Counted::default()]);
+        let line = Line::new(vec![()]);
         for _ in 0..100 {
             line.count(Duration::from_millis(8));
         }
@@ -478,16 +453,15 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_told_of_the_end_of_each_turn() {
-        let reader = Counted::default();
-        let pages = vec![reader.clone()];
-        let connections = TurnConnections { points: Vec::new(), pages, scans: Vec::new() };
-        let turns = ReadTurns::new(connections, PATIENCE);
-        for ended in 1..=3 {
-            let turn = turn(&mut read(&turns, 1)).expect("there is a free turn");
-            assert!(turn.reader().is_ok());
-            drop(turn);
-            assert_eq!(reader.0.load(Ordering::Relaxed), ended);
-        }
+    fn a_connection_has_one_read_until_its_turn_ends() {
+        let turns = turns_at(2);
+        let turn_of = |user| turn(&mut read(&turns, user)).expect("there is a free turn");
+        let (first, second) = (turn_of(1), turn_of(2));
+        let connection = *second.reader().unwrap();
+        assert_eq!(*first.reader().unwrap() + connection, 1, "the other one of 0 and 1");
+        assert!(turn(&mut read(&turns, 3)).is_none());
+        drop(second);
+        assert_eq!(*turn_of(3).reader().unwrap(), connection);
+        drop(first);
     }
 }

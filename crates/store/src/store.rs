@@ -2,13 +2,13 @@
 
 use crate::batch::Batch;
 use crate::commit_time::last_commit_time;
-use crate::connect::{self, HeldConnection, ReadLimit, ReadPool, Reads, Target, Use};
+use crate::connect::{self, HeldConnection, ReadPool, Reads, Target, Use};
 use crate::deadline::Deadline;
 use crate::error::store_error;
 use crate::job::{Change, Work};
 use crate::job_queue::{JobQueue, Owner, closed};
 use crate::options::{Counters, Options, ReadConnections, Stats};
-use crate::read_turns::{ReadClass, ReadTurn, ReadTurns, Reader, TurnConnections};
+use crate::read_turns::{ReadClass, ReadTurn, ReadTurns, TurnConnections};
 use crate::scope::Scope;
 use crate::sql;
 use crate::writer::Writer;
@@ -100,13 +100,10 @@ impl SqlStore {
             tracing::info!(name, "a migration was applied");
         }
         let ReadConnections { points, pages, scans } = options.split_read_connections();
-        let readers = target.connect_readers(points, options.timeout).await?;
-        let of_points = || Reader { database: readers.clone(), limit: ReadLimit::new() };
-        let points = (0..points).map(|_| of_points()).collect();
-        let pages = connect_readers(&target, Reads::Pages, pages, options.timeout).await?;
-        let scans = connect_readers(&target, Reads::Any, scans, options.timeout).await?;
-        let turn_readers: Vec<ReadPool> =
-            pages.iter().chain(&scans).map(|reader| reader.database.clone()).collect();
+        let readers = target.connect_readers(Reads::Any, points, options.timeout).await?;
+        let pages = connect_each(&target, Reads::Pages, pages, options.timeout).await?;
+        let scans = connect_each(&target, Reads::Any, scans, options.timeout).await?;
+        let turn_readers: Vec<ReadPool> = pages.iter().chain(&scans).cloned().collect();
         let read_turns = ReadTurns::new(TurnConnections { points, pages, scans }, options.timeout);
         let concurrent = sql::is_concurrent(readers.get_database_backend());
         let queue = Arc::new(JobQueue::new(options.queue_bytes, concurrent));
@@ -201,7 +198,7 @@ impl SqlStore {
         F: Future<Output = Result<T, StoreError>> + Send,
     {
         self.read_in_turn(|| async {
-            let _turn = self.read_turns.take(ReadClass::Point, None).await?;
+            let _turn = self.read_turns.take_short().await?;
             work().await
         })
         .await
@@ -251,10 +248,7 @@ impl SqlStore {
     {
         self.read_in_turn(|| async {
             let turn = self.read_turns.take(ReadClass::Page, Some(user)).await?;
-            let Reader { database, limit } = turn.reader()?;
-            let connection = database.hold().await.map_err(store_error)?;
-            limit.begin(self.options.timeout);
-            work(connection).await
+            work(turn.reader()?.hold().await.map_err(store_error)?).await
         })
         .await
     }
@@ -272,9 +266,7 @@ impl SqlStore {
     ) -> Result<Snapshot, StoreError> {
         // Waiting for it can be cancelled, and leaves nothing that waits for a connection.
         let turn = self.read_turns.take(class, user).await?;
-        let Reader { database, limit } = turn.reader()?;
-        let transaction = database.begin().await.map_err(store_error)?;
-        limit.begin(self.options.timeout);
+        let transaction = turn.reader()?.begin().await.map_err(store_error)?;
         Ok(Snapshot { transaction, _turn: turn })
     }
 }
@@ -310,16 +302,15 @@ impl Store for SqlStore {
 }
 
 /// Opens connections that one read at a time uses.
-async fn connect_readers(
+async fn connect_each(
     target: &Target,
     reads: Reads,
     connections: u32,
     timeout: Duration,
-) -> Result<Vec<Reader>, StoreError> {
+) -> Result<Vec<ReadPool>, StoreError> {
     let mut readers = Vec::new();
     for _ in 0..connections {
-        let (database, limit) = target.connect_limited(reads, timeout).await?;
-        readers.push(Reader { database, limit });
+        readers.push(target.connect_readers(reads, 1, timeout).await?);
     }
     Ok(readers)
 }
@@ -337,7 +328,7 @@ mod tests {
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("ping.db").display());
         let options = Options { read_connections: 3, ..Options::default() };
         let store = SqlStore::open(&url, Arc::new(MemoryBus::new()), options).await.unwrap();
-        let held = store.read_turns.take(ReadClass::Point, None).await.unwrap();
+        let held = store.read_turns.take_short().await.unwrap();
         let mut reading = store.user(UserId::new(1).unwrap());
         assert!((&mut reading).now_or_never().is_none(), "it waits for its turn");
         store.ping().await.unwrap();

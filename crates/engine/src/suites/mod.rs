@@ -47,6 +47,7 @@ macro_rules! store_suite {
             a_deleted_account_is_found_by_id_only
             an_erased_profile_has_the_login_alone
             a_search_finds_parts_of_logins
+            a_search_finds_a_login_beside_many_addresses
             a_search_follows_changes_of_logins
             users_are_listed_by_id
             a_session_is_found_by_token_and_id

@@ -177,7 +177,7 @@ impl Batch {
             // No user has the id 0.
             creator.map_or(0, UserId::get).into(),
             joined_at.micros().into(),
-            sql::integer_list(backend, members.iter().map(|member| member.id.get())),
+            sql::integer_list(backend, members.iter().map(|member| member.id.get()))?,
         ];
         sql::execute(&self.transaction, sql::insert_members(backend), values).await.map(drop)
     }
@@ -236,7 +236,7 @@ impl Batch {
         users: &[UserId],
     ) -> Result<(usize, usize), StoreError> {
         let backend = self.transaction.get_database_backend();
-        let list = sql::integer_list(backend, users.iter().map(|user| user.get()));
+        let list = sql::integer_list(backend, users.iter().map(|user| user.get()))?;
         let values = vec![flow.get().into(), list];
         let row = sql::row(&self.transaction, sql::count_members(backend), values).await?;
         let row = row.ok_or_else(|| corrupt("a count without a row"))?;

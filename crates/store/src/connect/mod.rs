@@ -13,7 +13,6 @@ mod usage;
 
 pub(crate) use migrate::migrate;
 pub(crate) use postgres::Server;
-pub(crate) use read_limit::ReadLimit;
 pub(crate) use read_pool::{HeldConnection, ReadPool};
 pub(crate) use target::Target;
 pub(crate) use transaction::{begin_write, close};

@@ -17,8 +17,9 @@ const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(3);
 /// The idle time after which a connection is tested before use.
 pub(super) const TEST_AFTER_IDLE: Duration = Duration::from_secs(5);
 
-/// The idle time after which a connection is closed, unless it is the last.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// The idle time after which a connection is closed: in a pool of the driver unless it is the last,
+/// in a pool of connections that read when another one is returned.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The age at which a connection is replaced, so that the server frees its memory.
 pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -171,7 +172,7 @@ impl Server {
             .before_acquire(move |connection, state| {
                 Box::pin(async move {
                     if state.idle_for >= TEST_AFTER_IDLE {
-                        answers(connection, trial).await?;
+                        within(trial, connection.ping()).await?;
                     }
                     Ok(true)
                 })
@@ -181,7 +182,7 @@ impl Server {
             // vanished server for a quarter of an hour.
             .after_release(move |connection, _| {
                 Box::pin(async move {
-                    answers(connection, trial).await?;
+                    within(trial, connection.ping()).await?;
                     Ok(true)
                 })
             })
@@ -212,9 +213,12 @@ impl Server {
     }
 }
 
-/// Succeeds if the server answers within the limit.
-async fn answers(connection: &mut PgConnection, limit: Duration) -> Result<(), sqlx::Error> {
-    match tokio::time::timeout(limit, connection.ping()).await {
+/// Succeeds if the database answers within the limit.
+pub(super) async fn within(
+    limit: Duration,
+    answer: impl Future<Output = Result<(), sqlx::Error>>,
+) -> Result<(), sqlx::Error> {
+    match tokio::time::timeout(limit, answer).await {
         Ok(outcome) => outcome,
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }

@@ -16,15 +16,16 @@ use std::time::Duration;
 
 /// The database that connections are opened to.
 pub(super) enum Source {
-    /// A file, and the limit at which the statements of all connections are interrupted.
-    Sqlite(File, Option<ReadLimit>),
+    /// A file, and the time limit of a call, when its statements are interrupted.
+    Sqlite(File, Duration),
     /// A server, what is read, and the time limit of a statement.
     Postgres(Server, Reads, Duration),
 }
 
 /// One connection that reads.
 pub(super) enum ReadConnection {
-    Sqlite(Box<SqliteConnection>),
+    /// With the limit of its statements.
+    Sqlite(Box<SqliteConnection>, ReadLimit),
     Postgres(Box<PgConnection>),
 }
 
@@ -44,11 +45,19 @@ impl Source {
         }
     }
 
+    /// Allows the statements of the call that has just taken a connection. A server has a time
+    /// limit of its own for each.
+    pub(super) fn begin(&self, connection: &ReadConnection) {
+        if let (Self::Sqlite(_, timeout), ReadConnection::Sqlite(_, limit)) = (self, connection) {
+            limit.begin(*timeout);
+        }
+    }
+
     pub(super) async fn open(&self) -> Result<ReadConnection, sqlx::Error> {
         Ok(match self {
-            Self::Sqlite(file, limit) => {
-                let connection = file.open_reader(limit.clone()).await?;
-                ReadConnection::Sqlite(Box::new(connection))
+            Self::Sqlite(file, timeout) => {
+                let (connection, limit) = file.open_reader(*timeout).await?;
+                ReadConnection::Sqlite(Box::new(connection), limit)
             }
             Self::Postgres(server, reads, limit) => {
                 ReadConnection::Postgres(Box::new(server.open_reader(*reads, *limit).await?))
@@ -58,12 +67,20 @@ impl Source {
 }
 
 impl ReadConnection {
+    /// Interrupts the statement that an abandoned call has left running. On a server it ends with
+    /// its time limit.
+    pub(super) fn end(&self) {
+        if let Self::Sqlite(_, limit) = self {
+            limit.end();
+        }
+    }
+
     pub(super) async fn execute(
         &mut self,
         statement: Statement,
     ) -> Result<ExecResult, sqlx::Error> {
         Ok(match self {
-            Self::Sqlite(connection) => {
+            Self::Sqlite(connection, _) => {
                 query::<Sqlite>(statement).execute(&mut **connection).await?.into()
             }
             Self::Postgres(connection) => {
@@ -77,7 +94,7 @@ impl ReadConnection {
         statement: Statement,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         Ok(match self {
-            Self::Sqlite(connection) => {
+            Self::Sqlite(connection, _) => {
                 let rows = query::<Sqlite>(statement).fetch_all(&mut **connection).await?;
                 rows.into_iter().map(QueryResult::from).collect()
             }
@@ -99,7 +116,7 @@ impl ReadConnection {
 
     pub(super) async fn ping(&mut self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(connection) => connection.ping().await,
+            Self::Sqlite(connection, _) => connection.ping().await,
             Self::Postgres(connection) => connection.ping().await,
         }
     }
@@ -107,14 +124,14 @@ impl ReadConnection {
     /// Closes the connection. Its failure leaves nothing to do.
     pub(super) async fn close(self) {
         let _ = match self {
-            Self::Sqlite(connection) => connection.close().await,
+            Self::Sqlite(connection, _) => connection.close().await,
             Self::Postgres(connection) => connection.close().await,
         };
     }
 
     async fn execute_text(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(connection) => connection.execute(sql).await.map(drop),
+            Self::Sqlite(connection, _) => connection.execute(sql).await.map(drop),
             Self::Postgres(connection) => connection.execute(sql).await.map(drop),
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// The time after which the statements of one connection are interrupted.
 #[derive(Clone)]
-pub(crate) struct ReadLimit(Arc<Shared>);
+pub(super) struct ReadLimit(Arc<Shared>);
 
 struct Shared {
     created: Instant,
@@ -17,23 +17,23 @@ struct Shared {
 
 impl ReadLimit {
     /// A limit that is over.
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(Shared { created: Instant::now(), end: AtomicU64::new(0) }))
     }
 
     /// Allows statements until this long after now.
-    pub(crate) fn begin(&self, duration: Duration) {
+    pub(super) fn begin(&self, duration: Duration) {
         let end = self.0.created.elapsed().saturating_add(duration);
         self.0.end.store(micros(end), Ordering::Relaxed);
     }
 
     /// Interrupts the statement that runs, and later ones that take long.
-    pub(crate) fn end(&self) {
+    pub(super) fn end(&self) {
         self.0.end.store(0, Ordering::Relaxed);
     }
 
     /// True if the statement that runs is to be interrupted.
-    pub(crate) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         micros(self.0.created.elapsed()) >= self.0.end.load(Ordering::Relaxed)
     }
 }

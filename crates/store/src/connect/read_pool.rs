@@ -6,21 +6,19 @@
 //! state is unknown: after a call that failed or was cancelled, and on a server after some seconds
 //! without use.
 
-use super::postgres::MAX_LIFETIME;
+use super::postgres::{IDLE_TIMEOUT, MAX_LIFETIME, within};
 use super::read_connection::{ReadConnection, Source};
 use crate::error::{is_outdated, query_error};
 use async_trait::async_trait;
 use sea_orm::sqlx;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-
-/// The time after which a connection that nobody has used is closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Connections that read.
 #[derive(Clone)]
@@ -28,8 +26,12 @@ pub(crate) struct ReadPool(Arc<Shared>);
 
 struct Shared {
     source: Source,
+    /// The most connections.
+    connections: u32,
     /// A permit for each connection that no call uses.
     free: Arc<Semaphore>,
+    /// True once no further call may wait for a connection.
+    is_closing: AtomicBool,
     /// The connections that no call uses, the one that was used last at the end. `None` once the
     /// pool is closed.
     idle: Mutex<Option<VecDeque<Idle>>>,
@@ -79,9 +81,12 @@ impl ReadPool {
         connections: u32,
         limit: Duration,
     ) -> Result<Self, DbErr> {
+        let connections = connections.max(1);
         let pool = Self(Arc::new(Shared {
             source,
-            free: Arc::new(Semaphore::new(connections.max(1) as usize)),
+            connections,
+            free: Arc::new(Semaphore::new(connections as usize)),
+            is_closing: AtomicBool::new(false),
             idle: Mutex::new(Some(VecDeque::new())),
             // A call has time for one more after the first.
             patience: limit / 4,
@@ -116,12 +121,18 @@ impl ReadPool {
         Ok(HeldConnection { backend, taken: AsyncMutex::new(taken) })
     }
 
-    /// Closes the connections. Those in use are closed after their call.
+    /// Closes the connections, once the calls have ended that use them or wait for one. A call that
+    /// takes longer than a connection may to answer keeps its own, which is closed after it.
     pub(crate) async fn close(&self) {
-        self.0.free.close();
-        let idle = self.0.lock().take();
+        let Self(shared) = self;
+        shared.is_closing.store(true, Ordering::Release);
+        if timeout(shared.patience, shared.free.acquire_many(shared.connections)).await.is_err() {
+            tracing::warn!("a connection is still in use: it is closed after its call");
+        }
+        shared.free.close();
+        let idle = shared.lock().take();
         for idle in idle.into_iter().flatten() {
-            if timeout(self.0.patience, idle.connection.close()).await.is_err() {
+            if timeout(shared.patience, idle.connection.close()).await.is_err() {
                 tracing::warn!("closing a connection timed out");
             }
         }
@@ -129,9 +140,13 @@ impl ReadPool {
 
     async fn take(&self) -> Result<Taken, DbErr> {
         let Self(shared) = self;
-        let closed = |_| query_error(sqlx::Error::PoolClosed);
-        let permit = shared.free.clone().acquire_owned().await.map_err(closed)?;
+        let closed = || query_error(sqlx::Error::PoolClosed);
+        if shared.is_closing.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        let permit = shared.free.clone().acquire_owned().await.map_err(|_| closed())?;
         let idle = shared.next_idle().await?;
+        shared.source.begin(&idle.connection);
         let pool = shared.clone();
         Ok(Taken { idle: Some(idle), state: State::Ready, pool, permit: Some(permit) })
     }
@@ -148,7 +163,7 @@ impl Shared {
             let idle = self.lock().as_mut().and_then(VecDeque::pop_back);
             let Some(mut idle) = idle else { break };
             let is_tested = idle.used.elapsed() < self.source.trusted_for();
-            if is_tested || self.answers(&mut idle.connection).await {
+            if is_tested || within(self.patience, idle.connection.ping()).await.is_ok() {
                 return Ok(idle);
             }
         }
@@ -159,11 +174,8 @@ impl Shared {
         Ok(Idle { connection, opened: now, used: now })
     }
 
-    async fn answers(&self, connection: &mut ReadConnection) -> bool {
-        matches!(timeout(self.patience, connection.ping()).await, Ok(Ok(())))
-    }
-
-    /// Keeps a connection for the next call, unless it is old, or the pool closed.
+    /// Keeps a connection for the next call, unless it is old, or the pool closed. Closes those
+    /// that have been idle for long.
     fn keep(&self, mut idle: Idle) {
         let now = Instant::now();
         idle.used = now;
@@ -238,6 +250,7 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         let Some(mut idle) = self.idle.take() else { return };
+        idle.connection.end();
         match self.state {
             State::Ready => return self.pool.keep(idle),
             State::Outdated => return,
@@ -255,7 +268,7 @@ impl Drop for Taken {
                     idle.connection.ping().await
                 }
             };
-            if matches!(timeout(pool.patience, restored).await, Ok(Ok(()))) {
+            if within(pool.patience, restored).await.is_ok() {
                 pool.keep(idle);
             }
             drop(permit);
@@ -311,7 +324,6 @@ impl ConnectionTrait for HeldConnection {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_limit::ReadLimit;
     use super::super::sqlite::File;
     use super::*;
     use crate::error::{is_fatal, store_error};
@@ -324,7 +336,7 @@ mod tests {
     /// Enough for any statement of these trials.
     const LIMIT: Duration = Duration::from_secs(60);
 
-    async fn pool(connections: u32, limit: Option<ReadLimit>) -> (TempDir, ReadPool) {
+    async fn pool(connections: u32, limit: Duration) -> (TempDir, ReadPool) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("pool.db").display());
         let source = Source::Sqlite(File::parse(&url).unwrap(), limit);
@@ -349,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn calls_one_after_another_use_one_connection_also_after_one_that_failed() {
-        let (_folder, pool) = pool(4, None).await;
+        let (_folder, pool) = pool(4, LIMIT).await;
         mark(&pool, 777).await;
         assert_eq!(mark_of(&pool).await, 777);
         number(&pool, "SELECT missing FROM nothing").await.unwrap_err();
@@ -364,7 +376,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_waits_while_all_connections_are_held() {
-        let (_folder, pool) = pool(2, None).await;
+        let (_folder, pool) = pool(2, LIMIT).await;
         let (first, second) = (pool.hold().await.unwrap(), pool.hold().await.unwrap());
         let mut third = Box::pin(number(&pool, "SELECT 3"));
         assert!((&mut third).now_or_never().is_none());
@@ -375,7 +387,7 @@ mod tests {
 
     #[tokio::test]
     async fn statements_of_a_transaction_see_one_state_and_later_ones_another() {
-        let (folder, pool) = pool(1, None).await;
+        let (folder, pool) = pool(1, LIMIT).await;
         let file = folder.path().join("pool.db");
         let url = format!("sqlite://{}", file.display());
         let writer = sea_orm::Database::connect(url).await.unwrap();
@@ -393,43 +405,55 @@ mod tests {
 
     #[tokio::test]
     async fn a_statement_is_interrupted_when_the_limit_is_over() {
-        let limit = ReadLimit::new();
-        let (_folder, pool) = pool(1, Some(limit.clone())).await;
-        for allowed in [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(20)] {
+        for limit in [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(20)] {
+            let (_folder, pool) = pool(1, limit).await;
+            let of_pool = number(&pool, ENDLESS).await;
             let held = pool.hold().await.unwrap();
-            limit.begin(allowed);
-            let error = store_error(number(&held, ENDLESS).await.unwrap_err());
-            assert!(is_fatal(&error), "it may be tried again: {error:?}");
-        }
-        assert_eq!(number(&pool, "SELECT 1").await, Ok(1));
-    }
-
-    #[tokio::test]
-    async fn an_abandoned_read_leaves_its_connection_to_the_next_one() {
-        let limit = ReadLimit::new();
-        let (_folder, pool) = pool(1, Some(limit.clone())).await;
-        mark(&pool, 777).await;
-        for in_transaction in [true, false, true, false] {
-            let held = if in_transaction { pool.begin().await } else { pool.hold().await };
-            let held = held.unwrap();
-            limit.begin(Duration::MAX);
-            let endless = timeout(Duration::ZERO, number(&held, ENDLESS)).await;
-            assert!(endless.is_err());
+            let of_held = number(&held, ENDLESS).await;
             drop(held);
-            limit.end();
-            assert_eq!(mark_of(&pool).await, 777, "{in_transaction}");
+            let snapshot = pool.begin().await.unwrap();
+            for read in [of_pool, of_held, number(&snapshot, ENDLESS).await] {
+                let error = store_error(read.unwrap_err());
+                assert!(is_fatal(&error), "it may be tried again: {error:?}");
+            }
+            drop(snapshot);
+            assert_eq!(number(&pool, "SELECT 1").await, Ok(1));
         }
     }
 
     #[tokio::test]
-    async fn a_closed_pool_gives_no_connection_and_keeps_none() {
-        let (_folder, pool) = pool(2, None).await;
+    async fn an_abandoned_read_is_interrupted_and_leaves_its_connection_to_the_next_one() {
+        let (_folder, pool) = pool(1, LIMIT).await;
+        mark(&pool, 777).await;
+        for _ in 0..2 {
+            let snapshot = pool.begin().await.unwrap();
+            assert!(timeout(Duration::ZERO, number(&snapshot, ENDLESS)).await.is_err());
+            drop(snapshot);
+            assert_eq!(mark_of(&pool).await, 777);
+            let held = pool.hold().await.unwrap();
+            assert!(timeout(Duration::ZERO, number(&held, ENDLESS)).await.is_err());
+            drop(held);
+            assert_eq!(mark_of(&pool).await, 777);
+            assert!(timeout(Duration::ZERO, number(&pool, ENDLESS)).await.is_err());
+            assert_eq!(mark_of(&pool).await, 777);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_closes_waits_for_the_connections_in_use_and_gives_no_other() {
+        let (_folder, pool) = pool(2, LIMIT).await;
         let held = pool.hold().await.unwrap();
-        pool.close().await;
+        let mut closing = Box::pin(pool.close());
+        assert!((&mut closing).now_or_never().is_none(), "a connection is in use");
         assert!(is_fatal(&store_error(pool.hold().await.err().unwrap())));
         assert_eq!(number(&held, "SELECT 1").await, Ok(1), "what has begun is done");
+        // Its end takes a moment.
+        assert!(timeout(Duration::ZERO, number(&held, ENDLESS)).await.is_err());
         drop(held);
+        closing.await;
         assert!(pool.0.lock().is_none());
+        assert_eq!(Arc::strong_count(&pool.0), 1, "nothing is left to be done");
         pool.close().await;
+        assert!(is_fatal(&store_error(pool.hold().await.err().unwrap())));
     }
 }

@@ -18,6 +18,9 @@ use tolmach_engine::ports::{PortError, StoreError};
 /// The longest wait for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The bound of the longest wait of an import. SQLite counts it in milliseconds with 31 bits.
+const MAX_BUSY_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The number of rows that a query's thread reads ahead.
 const ROW_BUFFER: usize = 1024;
 
@@ -87,10 +90,15 @@ impl File {
         prepared.await.map_err(io::Error::other).and_then(|done| done).map_err(unavailable)
     }
 
-    pub(super) async fn connect(&self, usage: Use) -> Result<DatabaseConnection, StoreError> {
-        let deadline = Instant::now() + BUSY_TIMEOUT;
+    /// Connects. `timeout` is the time limit of one call of the store.
+    pub(super) async fn connect(
+        &self,
+        usage: Use,
+        timeout: Duration,
+    ) -> Result<DatabaseConnection, StoreError> {
+        let deadline = Instant::now() + busy_timeout(usage, timeout);
         loop {
-            match self.connect_once(usage).await {
+            match self.connect_once(usage, timeout).await {
                 // SQLite does not apply the busy timeout to turning on the write-ahead log, which
                 // two processes that start at once may both do.
                 Err(error) if is_locked(&error) && Instant::now() < deadline => {
@@ -101,22 +109,28 @@ impl File {
         }
     }
 
-    /// One connection that reads, whose statements are interrupted when the limit is over.
+    /// One connection that reads, and the limit at which its statements are interrupted. `timeout`
+    /// is the time limit of one call of the store.
     pub(super) async fn open_reader(
         &self,
-        limit: Option<ReadLimit>,
-    ) -> Result<SqliteConnection, sqlx::Error> {
+        timeout: Duration,
+    ) -> Result<(SqliteConnection, ReadLimit), sqlx::Error> {
         let options = SqliteConnectOptions::from_str(&self.url)?;
-        let options = configured(options, Use::Read).disable_statement_logging();
+        let options = configured(options, Use::Read, timeout).disable_statement_logging();
         let mut connection = options.connect().await?;
-        if let Some(limit) = limit {
-            let mut handle = connection.lock_handle().await?;
-            handle.set_progress_handler(STEPS, move || !limit.is_over());
-        }
-        Ok(connection)
+        let limit = ReadLimit::new();
+        let of_statements = limit.clone();
+        let mut handle = connection.lock_handle().await?;
+        handle.set_progress_handler(STEPS, move || !of_statements.is_over());
+        drop(handle);
+        Ok((connection, limit))
     }
 
-    async fn connect_once(&self, usage: Use) -> Result<DatabaseConnection, StoreError> {
+    async fn connect_once(
+        &self,
+        usage: Use,
+        timeout: Duration,
+    ) -> Result<DatabaseConnection, StoreError> {
         let mut options = ConnectOptions::new(&self.url);
         options
             .max_connections(1)
@@ -125,18 +139,30 @@ impl File {
             .test_before_acquire(false);
         // A connection to a file does not break while idle.
         options.idle_timeout(None).max_lifetime(None);
-        options.map_sqlx_sqlite_opts(move |options| configured(options, usage));
+        options.map_sqlx_sqlite_opts(move |options| configured(options, usage, timeout));
         Database::connect(options).await.map_err(store_error)
     }
 }
 
+/// The longest wait for another process that writes. An import waits as long as a call may take.
+fn busy_timeout(usage: Use, timeout: Duration) -> Duration {
+    match usage {
+        Use::Import | Use::Maintain => timeout.clamp(BUSY_TIMEOUT, MAX_BUSY_TIMEOUT),
+        Use::Write | Use::Read => BUSY_TIMEOUT,
+    }
+}
+
 /// The settings of a connection for a use.
-fn configured(options: SqliteConnectOptions, usage: Use) -> SqliteConnectOptions {
+fn configured(
+    options: SqliteConnectOptions,
+    usage: Use,
+    timeout: Duration,
+) -> SqliteConnectOptions {
     let options = options
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
+        .busy_timeout(busy_timeout(usage, timeout))
         .statement_cache_capacity(STATEMENT_CACHE)
         // A query's thread does not wait for its reader at each row.
         .row_buffer_size(ROW_BUFFER)
@@ -162,4 +188,29 @@ fn configured(options: SqliteConnectOptions, usage: Use) -> SqliteConnectOptions
 pub(super) async fn sync(database: &DatabaseConnection) -> Result<(), StoreError> {
     let checkpoint = database.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)");
     checkpoint.await.map(drop).map_err(store_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql;
+
+    #[tokio::test]
+    async fn an_import_waits_for_another_writer_as_long_as_a_call_may_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("busy.db").display());
+        let file = File::parse(&url).unwrap();
+        for (usage, seconds, expected) in [
+            (Use::Maintain, 60, 60_000),
+            (Use::Import, 30, 30_000),
+            (Use::Import, 2, 5_000),
+            (Use::Import, u64::MAX, 86_400_000),
+            (Use::Write, 60, 5_000),
+        ] {
+            let database = file.connect(usage, Duration::from_secs(seconds)).await.unwrap();
+            let row = sql::row(&database, "PRAGMA busy_timeout", Vec::new()).await.unwrap();
+            let millis: i64 = row.unwrap().try_get_by_index(0).unwrap();
+            assert_eq!(millis, expected, "{usage:?}");
+        }
+    }
 }

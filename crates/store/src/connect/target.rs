@@ -2,7 +2,6 @@
 
 use super::postgres::Server;
 use super::read_connection::Source;
-use super::read_limit::ReadLimit;
 use super::read_pool::ReadPool;
 use super::sqlite::{self, File};
 use super::usage::{Reads, Use};
@@ -63,37 +62,24 @@ impl Target {
         timeout: Duration,
     ) -> Result<DatabaseConnection, StoreError> {
         match self {
-            Self::Sqlite(file) => file.connect(usage).await,
+            Self::Sqlite(file) => file.connect(usage, timeout).await,
             Self::Postgres(server) => server.connect(usage, timeout).await,
         }
     }
 
-    /// Connections that read. `timeout` is the time limit of one call of the store.
+    /// Connections that read. `timeout` is the time limit of one call of the store: SQLite
+    /// interrupts the statements of a call then, a server each statement that takes as long.
     pub(crate) async fn connect_readers(
         &self,
+        reads: Reads,
         connections: u32,
         timeout: Duration,
     ) -> Result<ReadPool, StoreError> {
         let source = match self {
-            Self::Sqlite(file) => Source::Sqlite(file.clone(), None),
-            Self::Postgres(server) => Source::Postgres(server.clone(), Reads::Any, timeout),
-        };
-        ReadPool::open(source, connections, timeout).await.map_err(store_error)
-    }
-
-    /// One connection that reads, and the limit at which SQLite interrupts its statements. A server
-    /// has a limit of its own, of `timeout` for each statement.
-    pub(crate) async fn connect_limited(
-        &self,
-        reads: Reads,
-        timeout: Duration,
-    ) -> Result<(ReadPool, ReadLimit), StoreError> {
-        let limit = ReadLimit::new();
-        let source = match self {
-            Self::Sqlite(file) => Source::Sqlite(file.clone(), Some(limit.clone())),
+            Self::Sqlite(file) => Source::Sqlite(file.clone(), timeout),
             Self::Postgres(server) => Source::Postgres(server.clone(), reads, timeout),
         };
-        Ok((ReadPool::open(source, 1, timeout).await.map_err(store_error)?, limit))
+        ReadPool::open(source, connections, timeout).await.map_err(store_error)
     }
 
     /// Makes everything durable that a connection for an import has committed. On a server it is.

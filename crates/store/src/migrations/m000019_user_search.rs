@@ -10,7 +10,7 @@ use sea_orm_migration::sea_orm::DbBackend;
 pub(crate) struct Migration;
 
 /// The table has the index only; the logins are read from the users. Triggers keep it up to date.
-const SQLITE: [&str; 5] = [
+pub(super) const SQLITE: [&str; 5] = [
     "CREATE VIRTUAL TABLE user_search USING fts5 \
      (login_key, content='user', content_rowid='id', tokenize='trigram case_sensitive 1')",
     "CREATE TRIGGER user_search_insert AFTER INSERT ON \"user\" BEGIN \
@@ -26,7 +26,8 @@ const SQLITE: [&str; 5] = [
     "INSERT INTO user_search (user_search) VALUES ('rebuild')",
 ];
 
-const SQLITE_DOWN: [&str; 4] = [
+/// The same taken away.
+pub(super) const SQLITE_DOWN: [&str; 4] = [
     "DROP TRIGGER user_search_insert",
     "DROP TRIGGER user_search_delete",
     "DROP TRIGGER user_search_update",

@@ -33,6 +33,7 @@ mod m000027_message_event;
 mod m000028_sweeps;
 mod m000029_groups_apart;
 mod m000033_routes;
+mod m000034_listed_logins;
 mod statements;
 
 pub(crate) struct Migrator;
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(m000028_sweeps::Migration),
             Box::new(m000029_groups_apart::Migration),
             Box::new(m000033_routes::Migration),
+            Box::new(m000034_listed_logins::Migration),
         ]
     }
 }

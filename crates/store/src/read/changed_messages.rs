@@ -49,8 +49,8 @@ pub(super) async fn changed_messages<C: ConnectionTrait>(
         return Ok(Vec::new());
     }
     let values = vec![
-        integers(changes.iter().map(|change| change.flow)),
-        integers(changes.iter().map(|change| change.time)),
+        integers(changes.iter().map(|change| change.flow))?,
+        integers(changes.iter().map(|change| change.time))?,
         size(max_bytes),
     ];
     messages(database, &sql::CHANGES_AT, values).await
@@ -117,8 +117,8 @@ async fn next_changes<C: ConnectionTrait>(
     let FirstChanges { ends, until, limit, .. } = first;
     let of_each = (2 * limit / ends.len()).max(1);
     let values = vec![
-        integers(ends.iter().map(|end| end.flow)),
-        integers(ends.iter().map(|end| end.time)),
+        integers(ends.iter().map(|end| end.flow))?,
+        integers(ends.iter().map(|end| end.time))?,
         (*until).into(),
         size(of_each),
         size(*limit),
@@ -126,6 +126,6 @@ async fn next_changes<C: ConnectionTrait>(
     sql::rows(database, sql::NEXT_CHANGES, values).await
 }
 
-fn integers(list: impl Iterator<Item = i64>) -> Value {
+fn integers(list: impl Iterator<Item = i64>) -> Result<Value, StoreError> {
     sql::integer_list(DbBackend::Postgres, list)
 }

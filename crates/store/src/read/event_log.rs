@@ -25,7 +25,7 @@ pub(crate) async fn changes_after<C: ConnectionTrait>(
         }
         Some([]) => Vec::new(),
         Some(flows) => {
-            let list = sql::integer_list(backend, flows.iter().map(|flow| flow.get()));
+            let list = sql::integer_list(backend, flows.iter().map(|flow| flow.get()))?;
             let values = vec![after.micros().into(), list];
             sql::rows(database, sql::some_flows_changed_after(backend), values).await?
         }

@@ -57,7 +57,7 @@ pub(crate) async fn acquaintances<C: ConnectionTrait>(
     users: &[UserId],
 ) -> Result<HashSet<UserId>, StoreError> {
     let backend = database.get_database_backend();
-    let list = sql::integer_list(backend, users.iter().map(|user| user.get()));
+    let list = sql::integer_list(backend, users.iter().map(|user| user.get()))?;
     let values = vec![viewer.get().into(), list];
     let rows = sql::rows(database, sql::acquaintances(backend), values).await?;
     rows.iter().map(|row| user_id(get(row, "user_id")?)).collect()

@@ -41,6 +41,27 @@ impl Type {
     }
 }
 
+/// The parameter of [`Type::array`] and [`Type::is_in`]: a list of any length.
+pub(super) fn list_parameter<'a>(
+    backend: DbBackend,
+    values: impl IntoIterator<Item = &'a Value>,
+) -> Result<Value, StoreError> {
+    let text = match backend {
+        DbBackend::Postgres => array_text(values)?,
+        _ => json_text(values)?,
+    };
+    Ok(text.into())
+}
+
+/// The same of integers.
+pub(crate) fn integer_list(
+    backend: DbBackend,
+    list: impl IntoIterator<Item = i64>,
+) -> Result<Value, StoreError> {
+    let values: Vec<Value> = list.into_iter().map(Value::from).collect();
+    list_parameter(backend, &values)
+}
+
 /// The text of an array of PostgreSQL.
 pub(super) fn array_text<'a>(
     values: impl IntoIterator<Item = &'a Value>,
@@ -69,9 +90,7 @@ pub(super) fn array_text<'a>(
 }
 
 /// The text of an array of JSON, in which bytes are hexadecimal.
-pub(super) fn json_text<'a>(
-    values: impl IntoIterator<Item = &'a Value>,
-) -> Result<String, StoreError> {
+fn json_text<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<String, StoreError> {
     let mut text = String::from("[");
     for (index, value) in values.into_iter().enumerate() {
         text.push_str(if index == 0 { "" } else { "," });
@@ -145,5 +164,16 @@ mod tests {
             assert_eq!(json_text(&values).unwrap(), expected);
         }
         assert!(json_text(&[Value::BigInt(None)]).is_err());
+    }
+
+    #[test]
+    fn a_list_of_integers_is_an_array_of_each_database() {
+        for (list, postgres, sqlite) in
+            [(&[][..], "{}", "[]"), (&[7], "{7}", "[7]"), (&[-1, 20, 3], "{-1,20,3}", "[-1,20,3]")]
+        {
+            let text = |backend| integer_list(backend, list.iter().copied()).unwrap();
+            assert_eq!(text(DbBackend::Postgres), Value::from(postgres));
+            assert_eq!(text(DbBackend::Sqlite), Value::from(sqlite));
+        }
     }
 }

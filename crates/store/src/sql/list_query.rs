@@ -1,6 +1,6 @@
 //! Queries over lists of values of any length.
 
-use super::array::{Type, array_text, json_text};
+use super::array::{Type, list_parameter};
 use super::query::rows;
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 use tolmach_engine::ports::StoreError;
@@ -44,11 +44,7 @@ impl ListQuery {
             return Ok(Vec::new());
         }
         let backend = database.get_database_backend();
-        let list = match backend {
-            DbBackend::Postgres => array_text(list)?,
-            _ => json_text(list)?,
-        };
-        values.push(list.into());
+        values.push(list_parameter(backend, list)?);
         rows(database, self.sql(backend), values).await
     }
 }

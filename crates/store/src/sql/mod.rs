@@ -14,7 +14,6 @@ mod history_blocks;
 mod housekeeping;
 mod identifiers;
 mod ids;
-mod integer_list;
 mod ledger;
 mod list_query;
 mod list_statement;
@@ -29,6 +28,7 @@ mod sessions;
 mod users;
 mod world;
 
+pub(crate) use array::integer_list;
 pub(crate) use blocks::{ADD_BLOCK, BLOCK_IN_CHAT, BLOCKED_USERS, BLOCKERS, COUNT_OTHER_BLOCKS};
 pub(crate) use commit_clock::{
     BEGIN_CHANGES, BEGIN_COPY, REMOVE_CONNECTIONS, SOURCE_OF_COPY, end_changes, end_copy,
@@ -56,7 +56,6 @@ pub(crate) use identifiers::{
     COLLIDING_LOGINS, FREE_IDENTIFIER, IDENTIFIERS_OF_USER, OWNER_OF_IDENTIFIER, TAKE_IDENTIFIER,
 };
 pub(crate) use ids::{last_id, skip_id, skip_ids, take_ids, take_message_ids};
-pub(crate) use integer_list::integer_list;
 pub(crate) use ledger::{
     ADD_LEDGER_USES, COUNT_LEDGER_CLIENTS, COUNT_OLD_LEDGER_CLIENTS, COUNT_OLD_LEDGER_USES,
     INSERT_LEDGER_CLIENTS, LEDGER_CLIENTS, LEDGER_CLIENTS_OF_PARTY, LEDGER_CLIENTS_OF_REVISION,

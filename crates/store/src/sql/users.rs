@@ -59,10 +59,11 @@ pub(crate) fn search_users(backend: DbBackend) -> &'static str {
              WHERE u.login_key LIKE $1 ESCAPE '\\' AND {LISTED} LIMIT {CANDIDATES}) u \
              ORDER BY u.login_key LIMIT $2"
         );
+        // The index has the logins alone that may be found.
         let sqlite = format!(
             "SELECT {columns} FROM (SELECT rowid AS id FROM user_search \
              WHERE user_search MATCH $1 LIMIT {CANDIDATES}) c JOIN \"user\" u ON u.id = c.id \
-             WHERE {LISTED} ORDER BY u.login_key LIMIT $2"
+             ORDER BY u.login_key LIMIT $2"
         );
         [postgres, sqlite]
     });

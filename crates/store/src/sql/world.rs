@@ -157,7 +157,8 @@ pub(crate) static PAIRS: LazyLock<ListQuery> = LazyLock::new(|| {
 pub(crate) static MESSAGE_IDENTITIES: LazyLock<ListQuery> =
     LazyLock::new(|| by_id("SELECT id, flow_id, author_id, posted, posted_at FROM message WHERE"));
 
-/// The contents of messages by id; none of a deleted flow.
+/// The contents of messages by id; none of a deleted flow. Deleted flows are few and have an index
+/// of their own: a join would look up the flow of each message.
 pub(crate) static MESSAGE_CONTENTS: LazyLock<ListQuery> = LazyLock::new(|| {
     ListQuery::new("m.id", Type::Integer, 1, |condition| {
         format!(

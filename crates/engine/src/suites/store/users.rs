@@ -2,8 +2,12 @@
 
 use super::fixture::{Fixture, HOUR, hash, new_user, page_of, refused, session_of};
 use crate::IMITATION;
-use crate::ports::{AccountKey, FlowLimits, NewUser, Rotation, UserChange};
-use tolmach_domain::{EventKind, Fault, HistoryRange, PhotoKey, User, UserId};
+use crate::ports::{
+    AccountKey, FlowLimits, ImportChunk, ImportUser, NewUser, Rotation, UserChange,
+};
+use tolmach_domain::{
+    EventKind, ExternalId, Fault, HistoryRange, IdNamespace, PhotoKey, User, UserId,
+};
 
 /// Login and address match in any case; a search by either prefers the login.
 pub async fn an_account_is_found_by_id_login_and_address(fixture: &mut Fixture) {
@@ -550,6 +554,30 @@ pub async fn a_search_finds_parts_of_logins(fixture: &mut Fixture) {
         let found = fixture.store.search_users(query, limit).await.expect("the store answers");
         let found: Vec<&str> = found.iter().map(|user| user.login.as_str()).collect();
         assert_eq!(found, expected, "{query:?}, {limit}");
+    }
+}
+
+/// However many have the text in a login that is an e-mail address.
+pub async fn a_search_finds_a_login_beside_many_addresses(fixture: &mut Fixture) {
+    let source: IdNamespace = "old".parse().expect("the name is plain");
+    let (mut users, now) = (Vec::new(), fixture.tick());
+    let mut add = |login: &str| {
+        users.push(ImportUser {
+            source_id: ExternalId(users.len() as u128 + 1),
+            account: NewUser::named(login),
+            created_at: now,
+            deleted_at: None,
+        });
+    };
+    (1..=501).for_each(|number| add(&format!("{number}@x.com")));
+    add("comrade");
+    fixture.store.begin_import(&source).await.expect("an import can be begun");
+    let chunk = ImportChunk { users, ..ImportChunk::new(source) };
+    fixture.store.import(chunk, now).await.expect("the logins are free");
+    for query in ["c", "com", "comrade"] {
+        let found = fixture.store.search_users(query, 10).await.expect("the store answers");
+        let found: Vec<&str> = found.iter().map(|user| user.login.as_str()).collect();
+        assert_eq!(found, ["comrade"], "{query:?}");
     }
 }
 
