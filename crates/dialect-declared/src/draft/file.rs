@@ -4,7 +4,7 @@ use super::capture;
 use super::conversation::{Conversation, Group};
 use super::error::DraftError;
 use super::guess::{Meaning, id, key, meaning, time};
-use super::lists::place_of_fields;
+use super::lists::{listed, place_of_fields};
 use super::outcome::has_keys_of;
 use super::path::{Path, at};
 use super::pattern::{Entry, LAYERS, Written, any, brackets, constant, frame, nested, toml_string};
@@ -113,7 +113,7 @@ impl Fields {
         }
     }
 
-    /// The patterns of fields that stand nowhere, or in no frame, are those of an empty object.
+    /// The pattern of the fields of these frames; `{}` where they have none.
     fn frame(&self, frames: &Place, choose: &mut Choose<'_>) -> String {
         let Some((before, place)) = self.of(frames) else { return "{}".to_owned() };
         frame(place, &mut Vec::new(), &mut |path, place| {
@@ -261,7 +261,8 @@ impl Wire {
                 }
             }
         }
-        nested(&entries.iter().collect::<Vec<_>>(), 0)
+        let entries: Vec<&Entry> = entries.iter().collect();
+        nested(&entries, 0, self.conversation.lists.as_ref())
     }
 
     /// The envelope of responses: the name, the id and the outcome.
@@ -337,6 +338,14 @@ impl Wire {
         texts
     }
 
+    /// A frame of the capture as a constant.
+    fn captured(&self, frame: &Value<'static>) -> String {
+        match &self.conversation.lists {
+            Some(place) => constant(&listed(frame.clone(), place)),
+            None => constant(frame),
+        }
+    }
+
     /// The section of a request.
     fn block(&self, group: &Group, command: &str, frame: &str, response: &str) -> String {
         let grant = if self.has_tokens { "token" } else { "connection" };
@@ -363,10 +372,10 @@ impl Wire {
             granted.is_none_or(|granted| !self.is_granted(frame) || !has_keys_of(granted, frame))
         });
         for sample in others.take(MAX_SAMPLES) {
-            text.push_str(&format!("# Another answer was: {}\n", constant(sample)));
+            text.push_str(&format!("# Another answer was: {}\n", self.captured(sample)));
         }
         if let Some(sample) = granted {
-            text.push_str(&format!("# It was answered: {}\n", constant(sample)));
+            text.push_str(&format!("# It was answered: {}\n", self.captured(sample)));
         }
         text.push_str(&format!("[[request.{command}]]\nname = {}\n", cell(&group.name)));
         let answer = self.conversation.answer.as_ref();
@@ -447,8 +456,9 @@ impl Wire {
     fn event(&self, index: usize) -> Vec<String> {
         let (name, frames) = &self.conversation.events[index];
         let place = Place::of(frames);
-        let lines: Vec<String> = frames.iter().take(1).map(constant).collect();
-        let as_comment = format!("# {DECIDE}: which event is this?\n# {}\n", lines.join(""));
+        let lines: Option<String> = frames.first().map(|frame| self.captured(frame));
+        let lines = lines.unwrap_or_default();
+        let as_comment = format!("# {DECIDE}: which event is this?\n# {lines}\n");
         let mut used: Vec<&str> = Vec::new();
         let pattern = self.fields[2].frame(&place, &mut |whole, path, place| {
             if name.as_ref().is_some_and(|(name, _)| name == whole) {
@@ -963,6 +973,37 @@ mod tests {
         }
         let error = draft("own", "> [\"say\", 7, \"1\", \"hi\"]").unwrap_err().to_string();
         assert!(error.contains("line 1 is an array without an object"), "{error}");
+    }
+
+    #[test]
+    fn keys_in_brackets_are_keys_of_objects_and_not_places_of_lists() {
+        let text = draft(
+            "own",
+            "> {\"do\":\"a\",\"no\":1,\"[9999999999999]\":\"x\",\"m\":{\"[0]\":\"b\"}}\n\
+             < {\"no\":1,\"ok\":true,\"[18446744073709551615]\":2,\"m\":{\"[0]\":3}}\n",
+        );
+        let text = text.unwrap();
+        for expected in [
+            "frame = '{\"[9999999999999]\": <_: string>, \"m\": {\"[0]\": <_: string>}}'",
+            "response = '{\"[18446744073709551615]\": 2, \"m\": {\"[0]\": 3}}'",
+            "# It was answered: {\"no\": 1, \"ok\": true, \"[18446744073709551615]\": 2, \
+             \"m\": {\"[0]\": 3}}",
+        ] {
+            assert!(text.contains(expected), "{expected}\nis not in\n{text}");
+        }
+        // Beside envelopes that are lists, too.
+        let text = draft(
+            "own",
+            "> [\"hail\",1,{\"nick\":\"ann\"}]\n< [\"hail\",1,{\"ok\":true}]\n\
+             > [\"wave\",2,{\"[9999999999999]\":1}]\n< [\"wave\",2,{\"ok\":true}]\n\
+             > [\"wave\",3,{\"[9999999999999]\":5}]\n> [\"hail\",4,{\"nick\":\"bob\"}]\n\
+             > {\"[9999999999999]\":{\"nick\":\"ann\"}}\n",
+        );
+        let text = text.unwrap();
+        assert!(text.contains("request = '[<name>, <tag: integer>, +{}]'"), "{text}");
+        assert!(text.contains("1 more frames have no name"), "{text}");
+        assert!(text.contains("frame = '{\"[9999999999999]\": <_: integer>}'"), "{text}");
+        assert!(text.contains("# It was answered: [\"hail\", 1, {\"ok\": true}]"), "{text}");
     }
 
     #[test]

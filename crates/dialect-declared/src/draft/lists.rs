@@ -26,22 +26,47 @@ pub(super) fn place_of_lists(clients: &[&Value<'_>]) -> Option<Path> {
     })
 }
 
-/// A frame with the list at this place as an object.
+/// A frame with the list at this place as an object. An object that stands there loses the members
+/// whose keys are those of items: only items of lists have such keys there.
 pub(super) fn unlisted(frame: Value<'static>, place: &[String]) -> Value<'static> {
-    match (frame, place.split_first()) {
-        (Value::List(items), None) => {
+    changed_at(frame, place, |value| match value {
+        Value::List(items) => {
             let member = |(index, item)| (Cow::Owned(item_key(index)), item);
             Value::Object(items.into_iter().enumerate().map(member).collect())
         }
-        (Value::Object(members), Some((key, rest))) => {
-            let member = |(name, value): (Cow<'static, str>, _)| match name == key.as_str() {
-                true => (name, unlisted(value, rest)),
-                false => (name, value),
-            };
-            Value::Object(members.into_iter().map(member).collect())
+        Value::Object(mut members) => {
+            members.retain(|(key, _)| item_index(key).is_none());
+            Value::Object(members)
         }
-        (frame, _) => frame,
-    }
+        value => value,
+    })
+}
+
+/// A frame of [`unlisted`] with its list again.
+pub(super) fn listed(frame: Value<'static>, place: &[String]) -> Value<'static> {
+    changed_at(frame, place, |value| match value {
+        Value::Object(members)
+            if !members.is_empty() && members.iter().all(|(key, _)| item_index(key).is_some()) =>
+        {
+            Value::List(members.into_iter().map(|(_, item)| item).collect())
+        }
+        value => value,
+    })
+}
+
+/// A frame whose value at this place is changed.
+fn changed_at(
+    frame: Value<'static>,
+    place: &[String],
+    change: fn(Value<'static>) -> Value<'static>,
+) -> Value<'static> {
+    let Some((key, rest)) = place.split_first() else { return change(frame) };
+    let Value::Object(members) = frame else { return frame };
+    let member = |(name, value): (Cow<'static, str>, _)| match name == key.as_str() {
+        true => (name, changed_at(value, rest, change)),
+        false => (name, value),
+    };
+    Value::Object(members.into_iter().map(member).collect())
 }
 
 /// The place of the object in the lists of these frames.
@@ -92,8 +117,18 @@ mod tests {
         let frame = unlisted(value(r#"{"m":["a",1,{"x":[2]}],"l":[3]}"#), &place);
         let expected = value(r#"{"m":{"[0]":"a","[1]":1,"[2]":{"x":[2]}},"l":[3]}"#);
         assert_eq!(frame, expected);
+        assert_eq!(listed(frame.clone(), &place), value(r#"{"m":["a",1,{"x":[2]}],"l":[3]}"#));
         let fields = place_of_fields([&frame], &place).unwrap();
         assert_eq!(fields, ["m", "[2]"]);
         assert_eq!(place_of_fields([&value(r#"{"m":{"a":{}}}"#)], &place), None);
+    }
+
+    #[test]
+    fn an_object_at_the_place_of_lists_has_no_items() {
+        let frame = value(r#"{"m":{"[9]":{"x":1},"a":2},"[9]":3}"#);
+        let frame = unlisted(frame, &["m".to_owned()]);
+        assert_eq!(frame, value(r#"{"m":{"a":2},"[9]":3}"#));
+        assert_eq!(listed(frame.clone(), &["m".to_owned()]), frame);
+        assert_eq!(listed(frame.clone(), &[]), frame);
     }
 }

@@ -1,5 +1,6 @@
 //! Writing patterns of dialect files.
 
+use super::path::Path;
 use super::place::Place;
 use crate::syntax::{Kind, Value, item_index};
 use std::borrow::Cow;
@@ -40,7 +41,7 @@ pub(super) fn constant(value: &Value<'_>) -> String {
                 mark: "",
                 value: constant(value),
             };
-            object(members.iter().map(member).collect())
+            object(&members.iter().map(member).collect::<Vec<_>>())
         }
     }
 }
@@ -52,18 +53,21 @@ struct Member {
     value: String,
 }
 
-/// An object of these members; one whose keys are the places of items is a list.
-fn object(members: Vec<Member>) -> String {
-    let places: Option<Vec<usize>> = members.iter().map(|member| item_index(&member.key)).collect();
-    if let Some(last) = places.as_ref().and_then(|places| places.iter().max()) {
-        let mut items = vec!["null".to_owned(); last + 1];
-        for (place, member) in places.iter().flatten().zip(&members) {
-            items[*place].clone_from(&member.value);
-        }
-        return brackets(items);
-    }
+/// An object of these members.
+fn object(members: &[Member]) -> String {
     let member = |Member { key, mark, value }: &Member| format!("{}{mark}: {value}", text(key));
     format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
+}
+
+/// A list of members whose keys are all places of items; `null` stands at other places.
+fn list(members: &[Member]) -> Option<String> {
+    let places = members.iter().map(|member| item_index(&member.key));
+    let places: Vec<usize> = places.collect::<Option<_>>()?;
+    let mut items = vec!["null".to_owned(); places.iter().max()? + 1];
+    for (place, member) in places.iter().zip(members) {
+        items[*place].clone_from(&member.value);
+    }
+    Some(brackets(items))
 }
 
 /// A list of these items.
@@ -124,7 +128,7 @@ pub(super) fn frame(
         let mark = if member.count < place.objects { "?" } else { "" };
         members.extend(written.map(|value| Member { key: key.clone(), mark, value }));
     }
-    object(members)
+    object(&members)
 }
 
 /// A value at a path of a frame; the mark stands after its key.
@@ -137,8 +141,9 @@ pub(super) struct Entry {
 /// The value of an entry over which frames are laid.
 pub(super) const LAYERS: &str = "+{}";
 
-/// An object with these entries, whose paths all have a key at `depth`.
-pub(super) fn nested(entries: &[&Entry], depth: usize) -> String {
+/// An object with these entries, whose paths all have a key at `depth`. At the place of `lists` the
+/// object is the list that [`unlisted`](super::lists::unlisted) read as one.
+pub(super) fn nested(entries: &[&Entry], depth: usize, lists: Option<&Path>) -> String {
     let mut members: Vec<Member> = Vec::new();
     for entry in entries {
         let key = &entry.path[depth];
@@ -151,7 +156,9 @@ pub(super) fn nested(entries: &[&Entry], depth: usize) -> String {
             .filter(|other| other.path[depth] == *key)
             .partition(|other| other.path.len() == depth + 1);
         let (mark, value) = match own.first() {
-            Some(own) if own.value == LAYERS => ("", format!("+{}", nested(&below, depth + 1))),
+            Some(own) if own.value == LAYERS => {
+                ("", format!("+{}", nested(&below, depth + 1, lists)))
+            }
             Some(own) => (own.mark, own.value.clone()),
             None => {
                 let takes_layers = below.iter().any(|entry| entry.value == LAYERS);
@@ -162,12 +169,14 @@ pub(super) fn nested(entries: &[&Entry], depth: usize) -> String {
                     (false, true) => "?",
                     (false, false) => "",
                 };
-                (mark, nested(&below, depth + 1))
+                (mark, nested(&below, depth + 1, lists))
             }
         };
         members.push(Member { key: key.clone(), mark, value });
     }
-    object(members)
+    let is_at_lists =
+        lists.is_some_and(|place| entries.iter().all(|entry| entry.path[..depth] == **place));
+    is_at_lists.then(|| list(&members)).flatten().unwrap_or_else(|| object(&members))
 }
 
 /// A pattern or another text as a string of TOML.

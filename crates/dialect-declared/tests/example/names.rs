@@ -29,6 +29,11 @@ name = "drop"
 answer = "dropped"
 frame = '{"room": <flow>}'
 response = '{"room": <flow>}'
+[[request.create_profile]]
+name = "become"
+set = { name = "<username>" }
+frame = '{"nick": <username>}'
+response = '{"nick": <request.username>}'
 [[event.flow_created]]
 name = "made"
 frame = '''{"room": <flow.id>, "name": <flow.name>, "login": <flow.name_by_login>,
@@ -49,6 +54,20 @@ fn session(file: &Declared, viewer: &fixtures::Persona) -> Box<dyn ServerSession
     let mut session = file.accept(&handshake).unwrap_or_else(|_| panic!("it is accepted"));
     session.authenticated(Some(viewer.identity()));
     session
+}
+
+#[test]
+fn the_name_of_a_request_is_no_field_also_where_its_command_has_one() {
+    let mut session = session(&desk(), &ANN);
+    let mut requests = Vec::new();
+    let frame = |text: &str| Frame::text(text.to_owned());
+    let sent = frame(r#"{"do":"become","nick":"annie"}"#);
+    session.decode(fixtures::time(0), &sent, &mut requests).unwrap();
+    let response = Response::new(requests[0].correlation.clone(), Ok(Answer::ProfileCreated));
+    let mut frames = Vec::new();
+    session.respond(fixtures::time(0), &response, &RenderContext::EMPTY, &mut frames).unwrap();
+    let expected = r#"{"re":"become","to":"become","code":0,"nick":"annie"}"#;
+    assert_eq!(frames, [frame(expected)]);
 }
 
 #[test]
