@@ -8,11 +8,9 @@ use std::sync::Arc;
 use tolmach_bridge::{Bridge, BridgeOptions, Wire};
 use tolmach_client::{Endpoint, Trust};
 use tolmach_dialect::{Dialect, OptionTable};
+use tolmach_engine::HERE;
 use tolmach_engine::ports::Entropy;
 use tolmach_server::Upstream;
-
-/// The name of the gateway itself among servers.
-pub(crate) const HERE: &str = "here";
 
 /// A server with its name.
 type Named = (String, Arc<dyn Upstream>);

@@ -5,7 +5,7 @@
 //! is nobody's until the request is granted: what is counted and mirrored is of the user who was
 //! proven.
 
-use crate::dual::{DualRunning, HERE, Listed, NamedUpstream};
+use crate::dual::{DualRunning, Listed, NamedUpstream};
 use crate::hub::Subscriber;
 use crate::metrics;
 use crate::request_copy::{RequestCopy, proves_its_user};
@@ -20,7 +20,7 @@ use tolmach_dialect::Request;
 use tolmach_domain::{
     Answer, Command, ConnectionId, Credentials, Fault, Identity, RecoveryIdentifier, Secret, UserId,
 };
-use tolmach_engine::{Principal, RoutedClient, RuledUser};
+use tolmach_engine::{HERE, Principal, RoutedClient, RuledUser};
 
 /// A user, as routes know one.
 struct RoutedUser {

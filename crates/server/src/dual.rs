@@ -14,10 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use tolmach_dialect::Revision;
 use tolmach_domain::{ConnectionId, Fault, Secret, UserId};
-use tolmach_engine::{Engine, RoutedClient, RuleSet};
-
-/// The name of the server itself among those that routes choose.
-pub(crate) const HERE: &str = "here";
+use tolmach_engine::{Engine, HERE, RoutedClient, RuleSet};
 
 /// An upstream with its name.
 pub(crate) struct NamedUpstream {
@@ -141,14 +138,10 @@ impl DualRunning {
         self.upstream(rules.mirror_of(client)?)
     }
 
-    /// The login that an account is known by in rules, and the account's user here: a login or an
-    /// e-mail address of this world is the account's login, any other text itself.
+    /// See [`Engine::routed_login`].
     pub(crate) async fn account(&self, text: &str) -> Result<(Arc<str>, Option<UserId>), Fault> {
-        match self.engine.account(text).await {
-            Ok(user) => Ok((user.login.to_lowercase().into(), Some(user.id))),
-            Err(Fault::NoSuchUser) => Ok((text.to_lowercase().into(), None)),
-            Err(fault) => Err(fault),
-        }
+        let (login, user) = self.engine.routed_login(text).await?;
+        Ok((login.into(), user))
     }
 
     /// Lists a connection, until it is [forgotten](Self::forget).

@@ -9,8 +9,7 @@ use crate::error::{CliError, RuntimeError, UsageError};
 use crate::lifecycle_arguments::Version;
 use crate::route_arguments::{RouteCommand, Target};
 use crate::table::table;
-use crate::upstreams::HERE;
-use tolmach_domain::Fault;
+use tolmach_engine::HERE;
 use tolmach_engine::ports::{NewRule, Rule, RuleEffect, RuleSubject, Share};
 
 pub(crate) async fn run(location: &Location, command: RouteCommand) -> Result<String, CliError> {
@@ -101,16 +100,13 @@ async fn carry_out(backend: &Backend, route: Route) -> Result<String, CliError> 
     Ok(format!("rule {number}\n"))
 }
 
-/// The login that routes know a user by: one without an account here is known as it is written.
+/// The login that routes know a user by: see [`Engine::routed_login`](tolmach_engine::Engine).
 async fn login(backend: &Backend, text: &str) -> Result<String, CliError> {
     if text.is_empty() {
         return Err(UsageError::NoLogin.into());
     }
-    match backend.engine.account(text).await {
-        Ok(user) => Ok(user.login.to_lowercase()),
-        Err(Fault::NoSuchUser) => Ok(text.to_lowercase()),
-        Err(fault) => Err(fault.into()),
-    }
+    let (login, _) = backend.engine.routed_login(text).await?;
+    Ok(login)
 }
 
 async fn routes(backend: &Backend) -> Result<Vec<Rule>, CliError> {
