@@ -20,11 +20,11 @@ const BYTES: usize = 16 << 20;
 /// long, and has to be repeated if the import is interrupted before they are stored.
 const PASSWORDS: usize = 1_000;
 
-/// The time that a transaction takes at most, about, while others change the world too: they wait
-/// for it.
+/// The time that a transaction is to take at most while others change the world too: their changes
+/// wait for its end.
 const SHARED: Duration = Duration::from_millis(300);
 
-/// The same while nobody else does: the next one who does waits once.
+/// The same while nobody else does: the first change of another waits for one such transaction.
 const ALONE: Duration = Duration::from_secs(1);
 
 /// The number of records that are imported in one transaction: as many as can be stored in a time,

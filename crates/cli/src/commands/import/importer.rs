@@ -20,8 +20,8 @@ use tolmach_engine::ports::{
 use tolmach_engine::{Engine, ImportError};
 use tolmach_world::{Cursor, DecisionLine, Record, RecordError, RowPlace};
 
-/// The pause between two transactions while others change the world too: the longest one after
-/// which SQLite looks again for the lock that others wait for.
+/// The pause between two transactions while others change the world too. As long as the longest
+/// pause between two tries of SQLite's busy handler, so that a waiting process gets the lock.
 const TURN: Duration = Duration::from_millis(100);
 
 /// The fates of the records of one kind, counted.
