@@ -61,19 +61,22 @@ fn rooms(figures: &Value, store: &str, judge: bool) -> String {
     ];
     let mut lines = String::new();
     for (name, key, unit, aim) in rows {
-        // Nothing was refused.
-        let value = figure(key).unwrap_or_default();
-        let verdict = match (judge, value <= aim) {
-            (false, _) => "",
-            (true, true) => "met",
-            (true, false) => "missed",
+        // Without a refusal there is no wait for one.
+        let default = (key == "refusal_ms_longest").then_some(0.0);
+        let found = figure(key).or(default);
+        let value = found.map_or_else(String::new, |value| format!("{value:.0} {unit}"));
+        let verdict = match found {
+            None => "not measured",
+            Some(_) if !judge => "",
+            Some(value) if value <= aim => "met",
+            Some(_) => "missed",
         };
         let [gateway, database] = match key {
             "open_ms_last" => [gateway.as_str(), database.as_str()],
             _ => [""; 2],
         };
         lines += &format!(
-            "| rooms: {name} | {store} | {value:.0} {unit} | {gateway} | {database} \
+            "| rooms: {name} | {store} | {value} | {gateway} | {database} \
              | ≤ {aim:.0} {unit} | {verdict} |\n"
         );
     }
@@ -105,5 +108,19 @@ mod tests {
         let short = rooms(&figures, "SQLite", false);
         assert_eq!(verdicts(&short.lines().collect::<Vec<_>>()), 0);
         assert_eq!(rooms(&json!({ "missing": "PostgreSQL" }), "PostgreSQL", true), "");
+    }
+
+    #[test]
+    fn a_figure_that_is_missing_is_not_met_unless_nothing_was_refused() {
+        for judge in [false, true] {
+            let lines = rooms(&json!({ "rooms": 100 }), "SQLite", judge);
+            let verdicts: Vec<_> = lines
+                .lines()
+                .map(|line| line.trim_end_matches(" |").rsplit("| ").next().unwrap_or_default())
+                .collect();
+            let refusal = if judge { "met" } else { "" };
+            let missing = "not measured";
+            assert_eq!(verdicts, [missing, refusal, missing, missing], "{lines}");
+        }
     }
 }
