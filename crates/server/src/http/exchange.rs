@@ -283,7 +283,8 @@ impl Exchange<'_> {
         self.lifecycle.announce(self.state, &self.requester, response.headers_mut());
         if let Some(recording) = &mut self.recording {
             recording.sent(&Frame::response(response.clone()), None);
-            recording.close(Sender::Server, None);
+            // By the client, as in a replay: the server has not asked for the end.
+            recording.close(Sender::Client, None);
         }
         let metrics = &self.requester.dialect.metrics;
         metrics.frames_out.increment(1);
