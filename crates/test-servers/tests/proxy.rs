@@ -106,14 +106,14 @@ fn a_reset_ends_old_and_new_connections_and_healing_lets_new_ones_pass() {
 
 /// A connection by way of a proxy, and the server's end of it, both with a byte received.
 fn both_ends() -> (Proxy, TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let proxy = Proxy::to(&listener.local_addr().unwrap().to_string());
-    let mut peer = TcpStream::connect(proxy.address()).unwrap();
-    let mut server = listener.accept().unwrap().0;
-    peer.write_all(b"a").unwrap();
-    reads(&mut server, b"a").unwrap();
-    server.write_all(b"b").unwrap();
-    reads(&mut peer, b"b").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let proxy = Proxy::to(&listener.local_addr().expect("it listens").to_string());
+    let mut peer = TcpStream::connect(proxy.address()).expect("it listens");
+    let mut server = listener.accept().expect("it listens").0;
+    peer.write_all(b"a").expect("both ends are open");
+    reads(&mut server, b"a").expect("both ends are open");
+    server.write_all(b"b").expect("both ends are open");
+    reads(&mut peer, b"b").expect("both ends are open");
     (proxy, peer, server)
 }
 
