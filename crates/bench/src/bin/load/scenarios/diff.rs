@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// The connections that are open at a time.
 const CONNECTIONS: u64 = 1_000;
+/// The number of the first answer that differs.
+const FIRST_DIFFERENCE: u64 = 7;
 /// The answers between two that differ.
 const DIFFERENCE: u64 = 10_000;
 /// The amount by which the ids of the second server are larger.
@@ -53,7 +55,7 @@ pub(crate) fn measure(arguments: Arguments) -> BenchResult<Value> {
         std::thread::sleep(INTERVAL);
     };
     let elapsed = started.elapsed();
-    let expected = if frames / 2 > DIFFERENCE { DIFFERS } else { 0 };
+    let expected = if frames / 2 > FIRST_DIFFERENCE { DIFFERS } else { 0 };
     if status.code() != Some(expected) {
         return Err(format!("the comparison ended with {status}").into());
     }
@@ -83,7 +85,7 @@ fn write_capture(path: &Path, frames: u64, more: u64) -> BenchResult<u64> {
             "mode": "getMessages", "timestamp": 1.5, "token": format!("token-{connection}"),
             "chat_id": chat,
         });
-        let is_different = more > 0 && number % DIFFERENCE == 7;
+        let is_different = more > 0 && number % DIFFERENCE == FIRST_DIFFERENCE;
         let kind = if is_different { Value::Null } else { "text".into() };
         let message = |place| {
             json!({
