@@ -160,7 +160,7 @@ async fn a_replay_of_all_stories_against_the_same_gateway_shows_no_difference() 
     let to = format!("http://{}", old.address);
     let played = tolmach(
         &folder,
-        &["replay", path(&stories), "--to", &to, "--output", path(&first), "--wait", "200ms"],
+        &["replay", path(&stories), "--to", &to, "--output", path(&first), "--wait", "400ms"],
     )
     .await;
     let summary = exit_code(&played, 0);
