@@ -205,8 +205,8 @@ async fn a_mirror_gets_the_requests_with_its_own_ids_and_differences_are_counted
     let chat_there = chats_there[0]["chat_id"].as_i64().expect("a number");
     assert_eq!(ann_there.history(chat_there).await, ["hello"]);
 
-    // A request with a token that is nobody's is refused here, and not made there as the user of
-    // the connection. Copies are made in their order.
+    // A request with an invalid token is refused here, and not made there as the user of the
+    // connection. Copies are made in their order.
     assert_eq!(ann.request("getChats", json!({"token": "x"})).await["status"], 401);
     assert_eq!(ann.history(chat).await, ["hello"]);
     counted("history", "same", 2.0).await;

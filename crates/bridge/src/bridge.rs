@@ -112,11 +112,15 @@ impl BridgedConnection {
         Self { shared, pool, client, link: None, session: None, proof: None }
     }
 
+    /// The token that has proven the login a short time ago.
+    fn recent_proof(&self) -> Option<&Secret> {
+        self.proof.as_ref().filter(|(_, at)| at.elapsed() < PROOF_AGE).map(|(token, _)| token)
+    }
+
     /// The login of a token that has proven it a short time ago, and still does.
     fn proven_before(&self, token: &Secret) -> Option<Arc<Session>> {
-        let (proof, at) = self.proof.as_ref()?;
+        let is_same = self.recent_proof()? == token;
         let session = self.session.as_ref()?;
-        let is_same = proof == token && at.elapsed() < PROOF_AGE;
         (is_same && !session.is_ended() && session.account().handed_out.contains(token))
             .then(|| session.clone())
     }
@@ -148,7 +152,7 @@ impl BridgedConnection {
 
     fn session(&mut self, id: SessionId) -> Option<Arc<Session>> {
         let is_recent = self.session.as_ref().is_some_and(|session| session.id == id)
-            && self.proof.as_ref().is_some_and(|(_, at)| at.elapsed() < PROOF_AGE);
+            && self.recent_proof().is_some();
         // Used, so that it is not the next to be forgotten.
         if !is_recent && let Some(session) = self.shared.sessions.by_id(id) {
             self.session = Some(session);

@@ -237,7 +237,7 @@ impl Worker {
             (_, Err(Fault::Unauthenticated) | Ok(Answer::LoggedOut)) if !is_login => {
                 self.sessions.invalidate(&request.login);
             }
-            // A login that only the mirror grants proves nobody.
+            // A login that the upstream alone grants is no proof of identity.
             (Ok(Answer::Granted(_)), Ok(Answer::Granted(_))) => {
                 if let Some(principal) = principal {
                     self.sessions.insert(request.login.clone(), principal);

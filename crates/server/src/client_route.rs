@@ -1,8 +1,8 @@
 //! The server of one client, where the engine is not the only one.
 //!
 //! It is chosen by the login that a request names or a token proves, once the request is decoded
-//! and before it is carried out: nothing has to be kept of frames. A user whom a request only names
-//! is nobody's until the request is granted: what is counted and mirrored is of the user who was
+//! and before it is carried out: nothing has to be kept of frames. A login that a request names is
+//! no identity until the request is granted: requests are counted and mirrored for the user who was
 //! proven.
 
 use crate::dual::{DualRunning, Listed, NamedUpstream};
@@ -37,8 +37,8 @@ struct RoutedUser {
 pub(crate) struct ClientRoute {
     /// `None` for the engine.
     upstream: Option<Arc<NamedUpstream>>,
-    /// The user whom the last request names, by the login of an account. That proves nobody: until
-    /// the request is granted, it only decides the server.
+    /// The user whom the last request names, by the login of an account. It decides the server, and
+    /// is no identity until the request is granted.
     named: Option<RoutedUser>,
     /// The user who was proven last.
     user: Option<RoutedUser>,

@@ -48,7 +48,7 @@ impl RequestCopy {
     }
 }
 
-/// True for a request that proves its own user: nobody is proven if it is refused.
+/// True for a request with its own proof of identity, which is none if the request is refused.
 pub(crate) fn proves_its_user(command: &Command) -> bool {
     matches!(command, Command::Login { .. } | Command::Register(_) | Command::DeleteAccount { .. })
 }

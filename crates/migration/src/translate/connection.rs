@@ -292,13 +292,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection: gives the answers that waited for requests which only the client's side
-    /// of the source makes.
-    pub(super) fn finish(&mut self, now: Timestamp, out: &mut Translated) {
-        self.finish_extras(now, out);
-    }
-
-    fn finish_extras(&mut self, now: Timestamp, out: &mut Translated) {
+    /// Gives the answers that waited for requests which only the client's side of the source makes.
+    pub(super) fn finish_extras(&mut self, now: Timestamp, out: &mut Translated) {
         let identity = self.target.identity();
         let incoming = match &mut self.socket {
             Some(source) => source.finish_extras(now, identity),

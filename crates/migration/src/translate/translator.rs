@@ -91,7 +91,7 @@ impl Translator {
     pub fn close(&mut self, number: u64, now: Timestamp) -> Translated {
         let mut out = Translated::default();
         if let Some(mut open) = self.connections.remove(&number) {
-            open.connection.finish(now, &mut out);
+            open.connection.finish_extras(now, &mut out);
         }
         out
     }

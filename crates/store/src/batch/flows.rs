@@ -238,7 +238,7 @@ impl Batch {
         let backend = self.transaction.get_database_backend();
         let list = sql::integer_list(backend, users.iter().map(|user| user.get()))?;
         let values = vec![flow.get().into(), list];
-        let row = sql::row(&self.transaction, sql::count_members(backend), values).await?;
+        let row = sql::row(&self.transaction, sql::COUNT_MEMBERS.sql(backend), values).await?;
         let row = row.ok_or_else(|| corrupt("a count without a row"))?;
         let count = |column| usize::try_from(get::<i64>(&row, column)?).map_err(corrupt);
         Ok((count("members")?, count("listed")?))

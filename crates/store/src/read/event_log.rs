@@ -3,7 +3,7 @@
 use crate::event_log;
 use crate::rows::flow_version;
 use crate::sql::{self, get};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, Value};
 use tolmach_domain::{FlowId, Timestamp};
 use tolmach_engine::ports::{ChangesPage, StoreError};
 
@@ -17,17 +17,15 @@ pub(crate) async fn changes_after<C: ConnectionTrait>(
     only: Option<&[FlowId]>,
     limit: u32,
 ) -> Result<ChangesPage, StoreError> {
-    let backend = database.get_database_backend();
     let rows = match only {
         None => {
             let values = vec![after.micros().into(), i64::from(limit).into()];
             sql::rows(database, sql::FLOWS_CHANGED_AFTER, values).await?
         }
-        Some([]) => Vec::new(),
         Some(flows) => {
-            let list = sql::integer_list(backend, flows.iter().map(|flow| flow.get()))?;
-            let values = vec![after.micros().into(), list];
-            sql::rows(database, sql::some_flows_changed_after(backend), values).await?
+            let flows: Vec<Value> = flows.iter().map(|flow| flow.get().into()).collect();
+            let values = vec![after.micros().into()];
+            sql::SOME_FLOWS_CHANGED_AFTER.rows(database, values, &flows).await?
         }
     };
     let mut flows = Vec::with_capacity(rows.len());

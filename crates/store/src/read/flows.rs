@@ -56,10 +56,8 @@ pub(crate) async fn acquaintances<C: ConnectionTrait>(
     viewer: UserId,
     users: &[UserId],
 ) -> Result<HashSet<UserId>, StoreError> {
-    let backend = database.get_database_backend();
-    let list = sql::integer_list(backend, users.iter().map(|user| user.get()))?;
-    let values = vec![viewer.get().into(), list];
-    let rows = sql::rows(database, sql::acquaintances(backend), values).await?;
+    let users: Vec<Value> = users.iter().map(|user| user.get().into()).collect();
+    let rows = sql::ACQUAINTANCES.rows(database, vec![viewer.get().into()], &users).await?;
     rows.iter().map(|row| user_id(get(row, "user_id")?)).collect()
 }
 

@@ -1,8 +1,8 @@
 //! Statements over the log of events that changed no message, and over flows by their last change.
 
 use super::array::Type;
+use super::list_query::ListQuery;
 use super::list_statement::{ListStatement, tuples};
-use sea_orm::DbBackend;
 use std::sync::LazyLock;
 
 /// Appends events: commit time, time of the request, event.
@@ -27,15 +27,11 @@ pub(crate) const FLOWS_CHANGED_AFTER: &str = "\
 
 /// The same of these flows only, in any order: after this commit time, flows. They are looked up by
 /// their ids, because the index by time has all that have changed.
-pub(crate) fn some_flows_changed_after(backend: DbBackend) -> &'static str {
-    static STATEMENTS: LazyLock<[String; 2]> =
-        LazyLock::new(|| [DbBackend::Postgres, DbBackend::Sqlite].map(statement));
-    fn statement(backend: DbBackend) -> String {
+pub(crate) static SOME_FLOWS_CHANGED_AFTER: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("id", Type::Integer, 2, |condition| {
         format!(
             "SELECT id, version, changed_at FROM flow \
-             WHERE +changed_at > $1 AND deleted_at IS NULL AND {}",
-            Type::Integer.is_in(backend, "id", 2)
+             WHERE +changed_at > $1 AND deleted_at IS NULL AND {condition}"
         )
-    }
-    &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
-}
+    })
+});

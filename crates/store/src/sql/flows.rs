@@ -81,18 +81,14 @@ pub(crate) static MEMBERSHIPS: LazyLock<ListStatement> = LazyLock::new(|| {
 });
 
 /// The number of a flow's members, and the number of some users among them: flow, users.
-pub(crate) fn count_members(backend: DbBackend) -> &'static str {
-    static STATEMENTS: LazyLock<[String; 2]> =
-        LazyLock::new(|| [DbBackend::Postgres, DbBackend::Sqlite].map(statement));
-    fn statement(backend: DbBackend) -> String {
+pub(crate) static COUNT_MEMBERS: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("l.user_id", Type::Integer, 2, |condition| {
         format!(
             "SELECT (SELECT count(*) FROM member a WHERE a.flow_id = $1) AS members, \
-             (SELECT count(*) FROM member l WHERE l.flow_id = $1 AND {}) AS listed",
-            Type::Integer.is_in(backend, "l.user_id", 2)
+             (SELECT count(*) FROM member l WHERE l.flow_id = $1 AND {condition}) AS listed"
         )
-    }
-    &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
-}
+    })
+});
 
 /// Inserts members who have read nothing: flow, the one who has acted, time of joining, users.
 pub(crate) fn insert_members(backend: DbBackend) -> &'static str {
@@ -126,19 +122,15 @@ pub(super) fn set_acted(rows: &str) -> String {
 /// Those of these users who share a flow with a viewer in which both have acted: viewer, users. The
 /// sign keeps the index from being searched for each of the users in each of the flows: it is read
 /// through once for a flow.
-pub(crate) fn acquaintances(backend: DbBackend) -> &'static str {
-    static STATEMENTS: LazyLock<[String; 2]> =
-        LazyLock::new(|| [DbBackend::Postgres, DbBackend::Sqlite].map(statement));
-    fn statement(backend: DbBackend) -> String {
+pub(crate) static ACQUAINTANCES: LazyLock<ListQuery> = LazyLock::new(|| {
+    ListQuery::new("+theirs.user_id", Type::Integer, 2, |condition| {
         format!(
             "SELECT DISTINCT theirs.user_id FROM member mine \
              JOIN member theirs ON theirs.flow_id = mine.flow_id \
-             WHERE mine.user_id = $1 AND mine.acted AND theirs.acted AND {}",
-            Type::Integer.is_in(backend, "+theirs.user_id", 2)
+             WHERE mine.user_id = $1 AND mine.acted AND theirs.acted AND {condition}"
         )
-    }
-    &STATEMENTS[usize::from(backend != DbBackend::Postgres)]
-}
+    })
+});
 
 /// Moves a member's read mark forward: version, flow, user.
 pub(crate) const MOVE_READ_MARK: &str = "\

@@ -24,7 +24,8 @@ const PASSWORDS: usize = 1_000;
 /// wait for its end.
 const SHARED: Duration = Duration::from_millis(300);
 
-/// The same while nobody else does: the first change of another waits for one such transaction.
+/// The time that a transaction is to take at most while no other process changes the world: the
+/// first change of another one waits for its end.
 const ALONE: Duration = Duration::from_secs(1);
 
 /// The number of records that are imported in one transaction: as many as can be stored in a time,
