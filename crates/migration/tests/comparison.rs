@@ -7,7 +7,7 @@ use captures::{dialects, stories, title};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Cursor;
-use tolmach_capture::{CapturedFrame, Header, Line, Reader, Recorder, Sender, Writer};
+use tolmach_capture::{CapturedFrame, Close, Header, Line, Reader, Recorder, Sender, Writer};
 use tolmach_dialect::{Dialect, FieldMap, FieldRole, FieldValue, Frame, Route};
 use tolmach_migration::compare::{Capture, Meanings, compare};
 use tolmach_migration::report::{self, Report};
@@ -479,4 +479,51 @@ fn a_listener_with_more_pushes_than_may_wait_does_not_differ() {
     let report = compared(&Meanings::new(Vec::new()), &lines, &lines);
     assert!(report.is_same(), "{}", report::text(&report));
     assert_eq!(report.total.same, 10_000);
+}
+
+#[test]
+fn what_comes_once_the_first_client_may_have_gone_is_noted_and_no_difference() {
+    let frame = |from: Sender, name: &str| {
+        let text = json!({"type": name}).to_string();
+        Line::Frame(Box::new(CapturedFrame::new(1, 0, from, &Frame::text(text))))
+    };
+    let asked = |name| frame(Sender::Client, name);
+    let told = |name| frame(Sender::Server, name);
+    let capture = |by: Sender, frames: Vec<Line>| {
+        let open = json!({"connection": 1, "at": 0, "transport": "websocket"});
+        let open = serde_json::from_value(open).expect("it is an opening");
+        let close = Close { connection: 1, at: 0, by: Some(by), code: Some(1000) };
+        [vec![Line::Open(Box::new(open))], frames, vec![Line::Close(close)]].concat()
+    };
+    let (client, server) = (Sender::Client, Sender::Server);
+    for (case, by, a, b, extra) in [
+        ("an answer", client, vec![asked("x")], vec![asked("x"), told("x")], 0),
+        (
+            "an event",
+            client,
+            vec![asked("x"), told("x")],
+            vec![asked("x"), told("x"), told("push")],
+            0,
+        ),
+        (
+            "a second answer",
+            client,
+            vec![asked("x"), told("x")],
+            vec![asked("x"), told("x"), told("x")],
+            1,
+        ),
+        (
+            "an event before others",
+            client,
+            vec![asked("x"), told("x")],
+            vec![asked("x"), told("push"), told("x")],
+            1,
+        ),
+        ("the server closed", server, vec![asked("x")], vec![asked("x"), told("x")], 1),
+    ] {
+        let report = compared(&Meanings::new(Vec::new()), &capture(by, a), &capture(by, b));
+        assert_eq!(report.total.extra, extra, "{case}: {}", report::text(&report));
+        let noted = report.notes.iter().any(|note| note.contains("1 frame of the second server"));
+        assert_eq!(noted, extra == 0, "{case}");
+    }
 }

@@ -65,6 +65,10 @@ struct SideState {
     signatures: HashMap<u64, usize>,
     /// The frames so far.
     count: u64,
+    /// The place of the newest frame that has one of the other side.
+    paired: u64,
+    /// The newest request that was answered.
+    answered: Option<u64>,
     close: Option<Close>,
     is_open: bool,
 }
@@ -190,6 +194,7 @@ impl Connection {
         let state = &mut self.sides[side as usize];
         let answers = state.attribution.answered(&marks);
         state.count += 1;
+        state.answered = state.answered.max(answers);
         let (order, after) = (state.count, state.attribution.count());
         let route = self.route(side, answers);
         let normal = Normal::new(&frame, &payload, root.as_ref(), self.rules, route.as_ref());
@@ -351,8 +356,16 @@ impl Connection {
         frame
     }
 
+    /// Notes that two frames have each other.
+    fn pair(&mut self, a: &Waiting, b: &Waiting) {
+        for (state, frame) in self.sides.iter_mut().zip([a, b]) {
+            state.paired = state.paired.max(frame.order);
+        }
+    }
+
     /// Counts two frames that are the same but for ids, tokens and times; learns their ids.
     fn same(&mut self, a: &Waiting, b: &Waiting, shared: &mut Shared<'_>) {
+        self.pair(a, b);
         for (a, b) in a.normal.ids.iter().zip(&b.normal.ids) {
             shared.ids.learn(a, b);
         }
@@ -433,6 +446,7 @@ impl Connection {
                     && let (Some(a), Some(b)) = (of_a.take(), of_b[index].take())
                 {
                     if pass == 0 && is_out_of_turn(&a, &b) {
+                        self.pair(&a, &b);
                         self.report(Verdict::Order, Some(&a), Some(&b), Vec::new(), shared);
                     } else {
                         self.judge(&a, &b, shared);
@@ -443,8 +457,18 @@ impl Connection {
         for a in of_a.into_iter().flatten() {
             self.report(Verdict::Missing, Some(&a), None, Vec::new(), shared);
         }
-        for b in of_b.into_iter().flatten() {
+        let (late, extra): (Vec<_>, Vec<_>) =
+            of_b.into_iter().flatten().partition(|b| self.is_late(b));
+        for b in extra {
             self.report(Verdict::Extra, None, Some(&b), Vec::new(), shared);
+        }
+        if !late.is_empty() {
+            let (number, count) = (self.number, late.len());
+            let frames = if count == 1 { "1 frame".to_owned() } else { format!("{count} frames") };
+            shared.report.note(format!(
+                "connection {number}: not compared: {frames} of the second server that came after \
+                 all of the first one's, where the client closed the connection first"
+            ));
         }
         for state in &mut self.sides {
             let kept = if before == u64::MAX {
@@ -458,8 +482,17 @@ impl Connection {
         }
     }
 
+    /// True for a frame of the second server that the first one's client may have closed the
+    /// connection before: the last ones, but for a further answer to one request.
+    fn is_late(&self, b: &Waiting) -> bool {
+        let [of_a, of_b] = &self.sides;
+        let is_gone = of_a.close.as_ref().is_some_and(|close| close.by == Some(Sender::Client));
+        is_gone && b.order > of_b.paired && b.answers.is_none_or(|to| Some(to) > of_a.answered)
+    }
+
     /// Compares two frames field by field, and by meaning where they differ.
     fn judge(&mut self, a: &Waiting, b: &Waiting, shared: &mut Shared<'_>) {
+        self.pair(a, b);
         let route = self.route(Side::A, a.answers);
         let (of_a, of_b) = (payload_of(&a.frame), payload_of(&b.frame));
         let of_a: Payload<'_> = (&a.frame, &of_a);

@@ -15,7 +15,9 @@ const MIN_TOKEN: usize = 8;
 /// Ids, tokens and times of the captured server, each with what the target has instead.
 ///
 /// A value is known by its role and its text: the user 5 is not the flow 5, and an id that is a
-/// number here and a text there is one. What was learned first stays.
+/// number here and a text there is one. What was learned first stays, but for tokens: a server may
+/// give a user the same token at each login, and another one a new token, which ends with its
+/// session.
 #[derive(Debug)]
 pub struct Learned {
     max: usize,
@@ -167,7 +169,10 @@ impl Learned {
             return;
         }
         let key = (role, Box::from(captured));
-        if self.values.contains_key(&key) {
+        if let Some(known) = self.values.get_mut(&key) {
+            if role == FieldRole::Token {
+                *known = target.into();
+            }
             return;
         }
         self.values.insert(key.clone(), target.into());
@@ -380,6 +385,18 @@ mod tests {
         let put = learned.put(&request("no form".to_owned()), &fields, None);
         assert_eq!(put.text.as_deref(), Some("no form"));
         assert_eq!(put.uri.as_deref(), Some("/room/8/x?token=new%2Ftoken%201&q=a%20b"));
+    }
+
+    #[test]
+    fn the_newest_token_replaces_an_older_one_and_the_first_id_stays() {
+        let mut learned = Learned::default();
+        for new in ["first", "second"] {
+            learned.insert(FieldRole::Token, "captured", new);
+            learned.insert(FieldRole::User, "captured", new);
+        }
+        assert_eq!(learned.value(FieldRole::Token, "captured"), Some("second"));
+        assert_eq!(learned.value(FieldRole::User, "captured"), Some("first"));
+        assert_eq!(learned.ages.len(), 2);
     }
 
     #[test]
