@@ -180,15 +180,19 @@ async fn refused_records_are_named_with_their_lines_and_collected() {
                 "posted_at": "2020-01-01T00:00:00Z"}}),
             json!({"member": {"flow": 3, "user": 8}}),
             json!({"member": {"flow": 3, "user": 7, "read": 1}}),
+            json!({"user": {"id": 11, "login": "emma", "email": "TAKEN@example.org"}}),
+            json!({"user": {"id": 12, "login": "t\u{430}ken"}}),
         ],
     );
     let expected = [
-        (3, "user.login"),
-        (4, "user.password_hash"),
-        (5, "user"),
-        (8, "message.posted_at"),
-        (9, "message.flow"),
-        (10, "member.user"),
+        (3, "user.login", "another user has the login"),
+        (4, "user.password_hash", ""),
+        (5, "user", ""),
+        (8, "message.posted_at", ""),
+        (9, "message.flow", ""),
+        (10, "member.user", ""),
+        (12, "user.email", "another user has the e-mail address"),
+        (13, "user.login", "the login looks like that of another user"),
     ];
     for dry_run in [true, false] {
         let rejects = folder.path().join("rejects.jsonl");
@@ -200,7 +204,7 @@ async fn refused_records_are_named_with_their_lines_and_collected() {
             }
             false => gateway.run(arguments).await,
         };
-        assert_eq!(counts(&succeeded(&output))[0], [1, 0, 2], "{dry_run}");
+        assert_eq!(counts(&succeeded(&output))[0], [1, 0, 4], "{dry_run}");
         let stderr = text(&output.stderr);
         let rejects = std::fs::read_to_string(rejects).expect("it was written");
         let rejects: Vec<Value> = rejects.lines().map(|line| line.parse().expect("JSON")).collect();
@@ -209,9 +213,9 @@ async fn refused_records_are_named_with_their_lines_and_collected() {
             .map(|entry| (entry["line"].as_u64(), entry["field"].as_str().expect("text")))
             .collect();
         found.sort_unstable();
-        assert_eq!(found, expected.map(|(line, field)| (Some(line), field)));
-        for (line, field) in expected {
-            assert!(stderr.contains(&format!("world.jsonl:{line}: {field}: ")), "{stderr}");
+        assert_eq!(found, expected.map(|(line, field, _)| (Some(line), field)));
+        for (line, field, reason) in expected {
+            assert!(stderr.contains(&format!("world.jsonl:{line}: {field}: {reason}")), "{stderr}");
         }
     }
     // Without a file for them, refused records are an error.

@@ -248,6 +248,19 @@ async fn notes_are_shown_up_to_twenty_and_counted() {
 }
 
 #[tokio::test]
+async fn a_message_that_the_source_has_changed_since_is_counted_apart() {
+    let folders = [folder(), folder()];
+    let home = folders[0].path();
+    let first = database(home, UCHAT).await;
+    succeeded(&on(home, ["import", "--from", "uchat", &first]).await);
+    let changed = UCHAT.replace("'hello ann'", "'hello, ann'");
+    let changed = database(folders[1].path(), &changed).await;
+    let stdout = succeeded(&on(home, ["import", "--from", "uchat", &changed]).await);
+    assert!(stdout.contains("\n3 messages in 2 conversations, read back, are as in"), "{stdout}");
+    assert!(stdout.contains("\n1 message of an earlier import differs"), "{stdout}");
+}
+
+#[tokio::test]
 async fn only_the_owner_can_read_what_has_passwords() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder();

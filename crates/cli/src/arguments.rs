@@ -318,6 +318,8 @@ pub(crate) struct ImportArguments {
     #[arg(long = "match", value_name = "RULE")]
     pub(crate) matching: Option<MatchRule>,
     /// The file of decisions about users in conflict, as JSON Lines: conflicts are added to it
+    ///
+    /// With it, a first import waits for decisions too, as with `--match none`.
     #[arg(long, value_name = "FILE")]
     pub(crate) decisions: Option<PathBuf>,
     /// Go on until a signal comes: import what the other server stores meanwhile

@@ -100,7 +100,7 @@ impl PostWriter {
         } else {
             let started = Instant::now();
             let outcome = self.post(&posts).await;
-            log_if_slow(started, posts.len(), bytes);
+            log_if_slow(started, posts.len(), bytes, false);
             outcome
         };
         let outcomes = match outcome {

@@ -209,7 +209,7 @@ impl Writer {
         let (started, count) = (Instant::now(), work.len());
         let mut answers = Vec::with_capacity(count);
         let outcome = self.transact(&mut work, &mut answers).await;
-        log_if_slow(started.into_std(), count, bytes);
+        log_if_slow(started.into_std(), count, bytes, self.options.is_import);
         match outcome {
             Ok(committed) => {
                 self.counters.transactions.fetch_add(1, Ordering::Relaxed);

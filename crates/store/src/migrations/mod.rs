@@ -34,6 +34,7 @@ mod m000028_sweeps;
 mod m000029_groups_apart;
 mod m000033_routes;
 mod m000034_listed_logins;
+mod m000035_message_references;
 mod statements;
 
 pub(crate) struct Migrator;
@@ -73,6 +74,7 @@ impl MigratorTrait for Migrator {
             Box::new(m000029_groups_apart::Migration),
             Box::new(m000033_routes::Migration),
             Box::new(m000034_listed_logins::Migration),
+            Box::new(m000035_message_references::Migration),
         ]
     }
 }

@@ -24,9 +24,12 @@ pub(super) struct FlowSums {
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     pub(super) flows: BTreeMap<FlowId, FlowSums>,
+    /// Messages that the store has as their records are.
+    pub(super) same: u64,
     /// New messages that the store has otherwise, or not at all.
     pub(super) wrong: u64,
-    /// Messages of earlier imports that the store has otherwise: they were edited or deleted since.
+    /// Messages of earlier imports that the store has otherwise: they were edited or deleted since,
+    /// here or at the source.
     pub(super) changed: u64,
 }
 
@@ -49,7 +52,9 @@ impl Checks {
                 continue;
             };
             let stored = checksum(&message.content, message.posted_at);
-            if stored != *expected {
+            if stored == *expected {
+                self.same += 1;
+            } else {
                 self.wrong += u64::from(*is_new);
                 self.changed += u64::from(!*is_new);
             }
@@ -104,6 +109,7 @@ mod tests {
             let expected = [Expected { id, checksum: sum(text), is_new }];
             checks.add(&expected, std::slice::from_ref(&stored));
             assert_eq!((checks.wrong, checks.changed), (wrong, changed), "{text}");
+            assert_eq!(checks.same, u64::from(text == "hello"));
             let sums = checks.flows[&flow];
             assert_eq!((sums.messages, sums.expected == sums.found), (1, text == "hello"));
         }

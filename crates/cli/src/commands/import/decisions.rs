@@ -90,7 +90,7 @@ impl Conflicts {
         if self.open <= SHOWN {
             let place = match &self.file {
                 Some((path, _)) => format!("{}:{number}", path.display()),
-                None => conflict.place.clone().unwrap_or_default(),
+                None => conflict.place.clone().unwrap_or_else(|| conflict.source.clone()),
             };
             let reason = conflict.reason.as_deref().unwrap_or_default();
             // An error means that standard error is closed: the command goes on without.

@@ -1,4 +1,5 @@
-//! Lines, one after another, imported in chunks: while one is stored, the next one is read.
+//! Lines, one after another, imported in chunks: while one is stored, the next one is read, and the
+//! messages of the one before are read back.
 
 use super::checks::{Checks, Expected};
 use super::chunk::{ChunkSize, Collected, Origin, Reading};
@@ -7,15 +8,16 @@ use super::merging::{Choice, MergeNote, Merging};
 use super::place::Place;
 use super::refusals::{Refusals, field, reason};
 use super::rehearsal::{Extent, Rehearsal};
+use super::taken::{Taken, taken};
 use crate::error::{CliError, RuntimeError};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tolmach_domain::{Fault, IdNamespace, Timestamp};
 use tolmach_engine::ports::{
-    ImportNote, ImportOutcomes, ImportPosition, Imported, StoreError, StoredContent,
+    ImportChunk, ImportNote, ImportOutcomes, ImportPosition, Imported, StoreError, StoredContent,
 };
 use tolmach_engine::{Engine, ImportError};
 use tolmach_world::{Cursor, DecisionLine, Record, RecordError, RowPlace};
@@ -75,13 +77,19 @@ pub(super) enum Beginning {
 struct Stored {
     collected: Collected,
     outcomes: ImportOutcomes,
-    /// The messages as they are read back.
-    found: Vec<StoredContent>,
     /// Notes on merged users, each with the index of the user.
     merges: Vec<(usize, MergeNote)>,
     conflicts: Vec<DecisionLine>,
+    /// The fields of refused users whose values others have, by the indices of the users.
+    taken: HashMap<usize, Taken>,
     /// The time that storing them took.
     took: Duration,
+}
+
+/// A chunk that was stored, with its messages as they are read back.
+struct Checked {
+    stored: Stored,
+    found: Vec<StoredContent>,
 }
 
 pub(super) struct Importer {
@@ -94,6 +102,8 @@ pub(super) struct Importer {
     committed_at: Option<Timestamp>,
     /// The chunk that is being stored.
     storing: Option<JoinHandle<Result<Stored, ImportError>>>,
+    /// The chunk before it, whose messages are being read back.
+    checking: Option<JoinHandle<Result<Checked, StoreError>>>,
     beginning: Beginning,
     /// True if the source numbers groups apart from chats, and `None` while that is not known.
     groups_apart: Option<bool>,
@@ -125,6 +135,7 @@ impl Importer {
             size: ChunkSize::default(),
             committed_at: None,
             storing: None,
+            checking: None,
             beginning,
             groups_apart: None,
             resume_at: None,
@@ -245,7 +256,8 @@ impl Importer {
     pub(super) async fn flush(&mut self) -> Result<(), CliError> {
         self.store().await?;
         let stored = self.stored().await?;
-        self.count(stored)
+        self.check(stored).await?;
+        self.check(None).await
     }
 
     /// Stores what is left, and ends the import.
@@ -299,7 +311,7 @@ impl Importer {
         Ok(())
     }
 
-    /// Begins to store the collected records, once those before them are stored, and counts those
+    /// Begins to store the collected records, once those before them are stored, which are checked
     /// meanwhile.
     async fn store(&mut self) -> Result<(), CliError> {
         let Some(source) = self.source.clone() else { return Ok(()) };
@@ -317,7 +329,18 @@ impl Importer {
             collected.passwords.clear();
         }
         self.storing = Some(tokio::spawn(self.means.clone().store(collected)));
-        self.count(stored)
+        self.check(stored).await
+    }
+
+    /// Begins to read back the messages of a chunk, and counts what became of the one before.
+    async fn check(&mut self, stored: Option<Stored>) -> Result<(), CliError> {
+        let before = self.checking.take();
+        let engine = self.means.engine.clone();
+        self.checking = stored.map(|stored| tokio::spawn(stored.read_back(engine)));
+        let Some(before) = before else { return Ok(()) };
+        let checked = before.await.map_err(RuntimeError::ImportTask)?;
+        let checked = checked.map_err(|error| RuntimeError::Import(error.into()))?;
+        self.count(checked)
     }
 
     /// Waits for the chunk that is being stored.
@@ -336,9 +359,9 @@ impl Importer {
     }
 
     /// Counts what became of a chunk.
-    fn count(&mut self, stored: Option<Stored>) -> Result<(), CliError> {
-        let Some(stored) = stored else { return Ok(()) };
-        let Stored { collected, outcomes, found, merges, conflicts, .. } = stored;
+    fn count(&mut self, checked: Checked) -> Result<(), CliError> {
+        let Checked { stored, found } = checked;
+        let Stored { collected, outcomes, merges, conflicts, taken, .. } = stored;
         for conflict in &conflicts {
             self.conflicts.add(conflict)?;
         }
@@ -367,7 +390,7 @@ impl Importer {
         let messages: Vec<Origin> =
             collected.messages.into_iter().map(|(origin, _)| origin).collect();
         let Totals { users, flows, messages: of_messages, members, deferred, .. } = totals;
-        let mut of = Outcomes { refusals, deferred: lines };
+        let mut of = Outcomes { refusals, deferred: lines, taken };
         *deferred += of.count("user", users, &outcomes.users, &collected.users)?;
         *deferred += of.count("flow", flows, &outcomes.flows, &collected.flows)?;
         *deferred += of.count("message", of_messages, &outcomes.messages, &messages)?;
@@ -377,7 +400,7 @@ impl Importer {
 }
 
 impl Means {
-    /// Imports a chunk, and reads its messages back.
+    /// Imports a chunk.
     async fn store(self, mut collected: Collected) -> Result<Stored, ImportError> {
         let Self { engine, rehearsal, merging } = &self;
         if let Some(rehearsal) = rehearsal {
@@ -397,15 +420,25 @@ impl Means {
             outcomes => outcomes?,
         };
         let took = began.elapsed();
-        let ids = outcomes.messages.iter().filter_map(id_of).collect::<Vec<_>>();
-        let found = engine.stored_contents(&ids).await?;
         let conflicts = match (merging, rehearsal) {
             (Some(merging), Some(rehearsal)) => {
                 merging.conflicts(rehearsal, &collected, &outcomes.users).await?
             }
             _ => Vec::new(),
         };
-        Ok(Stored { collected, outcomes, found, merges, conflicts, took })
+        let taken = taken(engine, &collected.chunk.users, &outcomes.users).await?;
+        // Its records are stored: their memory is that of the next chunk.
+        collected.chunk = ImportChunk::new(collected.chunk.source);
+        Ok(Stored { collected, outcomes, merges, conflicts, taken, took })
+    }
+}
+
+impl Stored {
+    /// Reads the messages back.
+    async fn read_back(self, engine: Arc<Engine>) -> Result<Checked, StoreError> {
+        let ids = self.outcomes.messages.iter().filter_map(id_of).collect::<Vec<_>>();
+        let found = engine.stored_contents(&ids).await?;
+        Ok(Checked { stored: self, found })
     }
 }
 
@@ -420,6 +453,8 @@ fn id_of<T: Copy>(outcome: &Imported<T>) -> Option<T> {
 struct Outcomes<'a> {
     refusals: &'a mut Refusals,
     deferred: &'a mut HashSet<String>,
+    /// See [`Stored::taken`].
+    taken: HashMap<usize, Taken>,
 }
 
 impl Outcomes<'_> {
@@ -433,7 +468,8 @@ impl Outcomes<'_> {
         origins: &[Origin],
     ) -> Result<u64, CliError> {
         let mut deferred = 0;
-        for (outcome, Origin { place, line, reading }) in outcomes.iter().zip(origins) {
+        for (index, (outcome, origin)) in outcomes.iter().zip(origins).enumerate() {
+            let Origin { place, line, reading } = origin;
             let was_deferred = *reading == Reading::Retry && self.deferred.remove(line);
             match outcome {
                 Imported::New(_, note) => {
@@ -452,7 +488,13 @@ impl Outcomes<'_> {
                     }
                     (Reading::Only, _) | (Reading::First, false) | (Reading::Retry, true) => {
                         counts.refused += 1;
-                        self.refusals.add(place, &field(kind, fault), &reason(fault), line)?;
+                        // Only users are refused for what others have.
+                        let taken = self.taken.get(&index).filter(|_| *fault == Fault::LoginTaken);
+                        let (field, reason) = match taken {
+                            Some(taken) => (taken.field.to_owned(), taken.reason.to_owned()),
+                            None => (field(kind, fault), reason(fault)),
+                        };
+                        self.refusals.add(place, &field, &reason, line)?;
                     }
                     (Reading::Again, _) | (Reading::Retry, false) => {}
                 },
@@ -500,7 +542,8 @@ mod tests {
             for ((reading, fault), expected) in readings.into_iter().zip(expected) {
                 let place = Place { input: "old".into(), line: number };
                 let origin = Origin { place, line: format!("line {number}"), reading };
-                let mut of = Outcomes { refusals: &mut refusals, deferred: &mut lines };
+                let taken = HashMap::new();
+                let mut of = Outcomes { refusals: &mut refusals, deferred: &mut lines, taken };
                 let outcome = Imported::<()>::Refused(fault);
                 of.count("member", &mut counts, &[outcome], &[origin]).unwrap();
                 assert_eq!((counts.refused, refusals.count), (expected, expected), "{number}");

@@ -4,10 +4,11 @@ use super::chunk::Collected;
 use super::decisions::Decided;
 use super::refusals::reason;
 use super::rehearsal::Rehearsal;
+use super::taken::{Owners, identifiers, is_taken};
 use crate::arguments::MatchRule;
 use crate::error::{CliError, RuntimeError};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use tolmach_domain::{ExternalId, Fault, IdNamespace, ObjectId, ObjectKind, UserId};
+use tolmach_domain::{ExternalId, IdNamespace, ObjectId, ObjectKind, UserId};
 use tolmach_engine::ports::{
     ExternalIdRow, IdentifierOwner, ImportChunk, ImportUser, Imported, StoreError,
 };
@@ -207,8 +208,6 @@ impl Merging {
         outcomes: &[Imported<UserId>],
     ) -> Result<Vec<DecisionLine>, StoreError> {
         let source = &collected.chunk.source;
-        let is_taken =
-            |outcome: &Imported<UserId>| matches!(outcome, Imported::Refused(Fault::LoginTaken));
         let users = collected.chunk.users.iter().zip(&collected.users).zip(outcomes);
         let refused: Vec<_> =
             users.filter(|(_, outcome)| is_taken(outcome)).map(|(user, _)| user).collect();
@@ -217,12 +216,8 @@ impl Merging {
         }
         let scratch = &rehearsal.scratch;
         let identifiers = identifiers(refused.iter().map(|(user, _)| *user));
-        let mut owners: HashMap<String, Vec<IdentifierOwner>> = HashMap::new();
-        for owner in scratch.identifier_owners(&identifiers).await? {
-            owners.entry(owner.identifier.clone()).or_default().push(owner);
-        }
-        let objects: Vec<_> =
-            owners.values().flatten().map(|owner| ObjectId::User(owner.user)).collect();
+        let owners = Owners::read(scratch, &identifiers).await?;
+        let objects: Vec<_> = owners.all().map(|owner| ObjectId::User(owner.user)).collect();
         let rows = scratch.source_ids(source, &objects).await?;
         let source_ids: HashMap<_, _> =
             rows.into_iter().map(|row| (row.object, row.external)).collect();
@@ -247,22 +242,15 @@ impl Merging {
         let mut conflicts = Vec::new();
         for (user, origin) in refused {
             let account = &user.account;
-            let login = owners.get(&account.login).map(Vec::as_slice).unwrap_or_default();
-            let email = account.email.as_ref().and_then(|email| owners.get(email));
-            let email: Vec<_> = email.into_iter().flatten().filter(|one| one.is_exact).collect();
-            let reason = match login.iter().any(|owner| owner.is_exact) {
-                true => "another user has the login",
-                false if !email.is_empty() => "another user has the e-mail address",
-                false => "the login looks like that of another user",
-            };
             let by_user: BTreeMap<_, _> =
-                login.iter().chain(email).map(|owner| (owner.user, owner)).collect();
+                owners.of(account).map(|owner| (owner.user, owner)).collect();
             for owner in by_user.values().filter(|owner| rehearsal.is_of_world(owner.user)) {
                 let Some(other) = external(owner.user) else { continue };
                 let before = rehearsal.world.imported_users(source, &[other]).await?;
                 if before.is_empty() && self.choice(source, other).is_none() {
                     let (target, also) = (owner.user, Id(user.source_id));
-                    let reason = format!("user {target} here has what user {also} has too");
+                    let reason =
+                        format!("both this user and user {also} have what user {target} here has");
                     conflicts.push(line(other, reason, vec![candidate(owner)]));
                 }
             }
@@ -271,20 +259,11 @@ impl Merging {
                 login: Some(account.login.clone()),
                 email: account.email.clone(),
                 place: Some(origin.place.to_string()),
-                ..line(user.source_id, reason.to_owned(), candidates)
+                ..line(user.source_id, owners.taken(account).reason.to_owned(), candidates)
             });
         }
         Ok(conflicts)
     }
-}
-
-/// The logins and e-mail addresses of users; of one who is deleted, the login.
-fn identifiers<'a>(users: impl Iterator<Item = &'a ImportUser>) -> Vec<String> {
-    let of_user = |user: &'a ImportUser| {
-        let email = user.account.email.clone().filter(|_| user.deleted_at.is_none());
-        [Some(user.account.login.clone()), email].into_iter().flatten()
-    };
-    users.flat_map(of_user).collect()
 }
 
 /// The users to whom these logins and addresses belong.

@@ -13,5 +13,6 @@ mod place;
 mod refusals;
 mod rehearsal;
 mod run;
+mod taken;
 
 pub(crate) use run::run;

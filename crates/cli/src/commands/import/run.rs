@@ -143,7 +143,7 @@ impl Import<'_> {
             });
             text.push_str(&table(["FLOW", "MESSAGES", "CHECKSUM"], rows));
         }
-        let messages: u64 = checks.flows.values().map(|sums| sums.messages).sum();
+        let messages = checks.same;
         let mut line = |line: String| text.push_str(&format!("{line}\n"));
         let conversations = match checks.flows.len() {
             1 => "1 conversation".to_owned(),
@@ -154,8 +154,8 @@ impl Import<'_> {
         for (count, one, many) in [
             (
                 checks.changed,
-                "message of an earlier import was changed here since",
-                "messages of earlier imports were changed here since",
+                "message of an earlier import differs: changed since, here or at the source",
+                "messages of earlier imports differ: changed since, here or at the source",
             ),
             (
                 totals.merged,
