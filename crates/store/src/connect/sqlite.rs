@@ -36,11 +36,10 @@ const READ_CACHE: &str = "-1024";
 const CHECKPOINT: &str = "4096";
 
 /// The page cache of the connection that imports.
-const IMPORT_CACHE: &str = "-262144";
+const IMPORT_CACHE: &str = "-131072";
 
-/// The same number for an import: 1 GiB. An import changes the same pages of indexes again and
-/// again, and a checkpoint writes each of them once.
-const IMPORT_CHECKPOINT: &str = "262144";
+/// The same number for an import: 256 MiB.
+const IMPORT_CHECKPOINT: &str = "65536";
 
 /// The number of steps of a statement after which SQLite looks at the limit of a read: some ten
 /// microseconds.

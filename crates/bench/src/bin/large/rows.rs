@@ -147,7 +147,9 @@ impl Measuring<'_> {
             ("search: one character of none", "z"),
         ] {
             let search = || async { Ok(store.search_users(query, 50).await.map(drop)?) };
-            rows.push(row(name, meter.median(CALLS, search).await?, processor(3)));
+            // The work for fewer than three characters is bounded, and has no other aim.
+            let aim = if query.len() < 3 { Aim::None } else { processor(3) };
+            rows.push(row(name, meter.median(CALLS, search).await?, aim));
         }
         Ok(rows)
     }
