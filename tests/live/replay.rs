@@ -228,7 +228,8 @@ async fn gateway_with_ids_from(id: u64) -> Gateway {
         json!({"user": {"id": id, "login": "xxx"}}),
         json!({"flow": {"id": id, "kind": "group", "owner": id, "title": "Others"}}),
         json!({"message": {
-            "id": id, "flow": id, "author": id, "text": "Hello", "posted_at": "2023-11-14T22:13:23Z",
+            "id": id, "flow": id, "author": id, "text": "Hello",
+            "posted_at": "2023-11-14T22:13:23Z",
         }}),
     ];
     let lines: String = records.iter().map(|record| format!("{record}\n")).collect();

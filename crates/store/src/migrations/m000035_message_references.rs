@@ -1,8 +1,8 @@
 //! PostgreSQL: messages refer to their flows and their authors without constraints, whose checks
 //! are two queries and two row locks for each new message: 40 % of the work of an import.
 //!
-//! They cannot fail: posts lock the rows of their flows and imports exclude all others, the row of a
-//! user is never removed, and that of a flow only once it is deleted and has no messages. SQLite
+//! They cannot fail: posts lock the rows of their flows and imports exclude all others, the row of
+//! a user is never removed, and that of a flow only once it is deleted and has no messages. SQLite
 //! keeps its constraints, which cost little there.
 
 use super::statements::run;
