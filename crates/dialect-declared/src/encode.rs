@@ -1,13 +1,12 @@
 //! Writes frames: the plan of a frame, filled in with the values of the model.
 
 use crate::forms::{Form, Tables};
-use crate::model::{Datum, Source, Type, read};
+use crate::model::{Datum, Field, ListItem, Source, Type, read};
 use crate::paging::PageFacts;
 use crate::plan::{ListKind, ListPlan, Plan, Slot, SlotSource, TextPlan};
 use crate::syntax::{Syntax, Value, Writer};
-use std::borrow::Cow;
 use tolmach_dialect::{WideIdNumbers, WideIds};
-use tolmach_domain::{Command, ObjectId, Timestamp, UserId};
+use tolmach_domain::{Command, ObjectId, ObjectKind, Timestamp, UserId};
 
 /// The user of a connection, as far as it knows them.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +49,17 @@ pub(crate) struct Fill<'a> {
     pub(crate) numbers: Option<&'a WideIdNumbers>,
 }
 
+/// An item around a hole, with those around it.
+struct Scope<'s, 'a> {
+    item: ListItem<'a>,
+    /// The number of the item, from 1 on for the outermost one.
+    depth: usize,
+    outer: Option<&'s Scope<'s, 'a>>,
+}
+
+/// The innermost item around a hole, if there is one.
+type Scopes<'s, 'a> = Option<&'s Scope<'s, 'a>>;
+
 /// The value of a slot, before its default and its form.
 enum Filled<'a> {
     /// A value of the wire, such as a name or a cell of the outcomes.
@@ -65,27 +75,19 @@ impl<'a> Fill<'a> {
     }
 
     /// The bytes of the frame of one item.
-    pub(crate) fn frame_of(&self, plan: &Plan, item: Option<Datum<'a>>) -> bytes::Bytes {
+    pub(crate) fn frame_of(&self, plan: &Plan, item: Option<ListItem<'a>>) -> bytes::Bytes {
         let mut writer = Writer::for_frame();
-        let mut scopes = Vec::from_iter(item);
-        self.write(plan, &mut scopes, &mut writer);
+        let scope = item.map(|item| Scope { item, depth: 1, outer: None });
+        self.write(plan, scope.as_ref(), &mut writer);
         self.syntax.finish(writer)
     }
 
     /// The items of a list.
-    pub(crate) fn items(&self, slot: &Slot) -> Vec<Datum<'a>> {
-        self.items_in(slot, &[])
+    pub(crate) fn items(&self, slot: &Slot) -> Vec<ListItem<'a>> {
+        self.datum(slot, None).items().collect()
     }
 
-    fn items_in(&self, slot: &Slot, scopes: &[Datum<'a>]) -> Vec<Datum<'a>> {
-        match self.datum(slot, scopes) {
-            Datum::List(items) => items,
-            Datum::None => Vec::new(),
-            other => vec![other],
-        }
-    }
-
-    fn write(&self, plan: &Plan, scopes: &mut Vec<Datum<'a>>, writer: &mut Writer) {
+    fn write(&self, plan: &Plan, scopes: Scopes<'_, 'a>, writer: &mut Writer) {
         let (_, comma) = self.syntax.separators();
         match plan {
             Plan::Constant(value, _) => self.syntax.write_value(writer, value),
@@ -121,32 +123,34 @@ impl<'a> Fill<'a> {
         }
     }
 
-    fn write_list(&self, list: &ListPlan, scopes: &mut Vec<Datum<'a>>, writer: &mut Writer) {
+    fn write_list(&self, list: &ListPlan, scopes: Scopes<'_, 'a>, writer: &mut Writer) {
         let (_, comma) = self.syntax.separators();
-        let items = self.items_in(&list.slot, scopes);
+        let items = self.datum(&list.slot, scopes);
         let is_bare = match list.kind {
             ListKind::Each | ListKind::WithInList => false,
             ListKind::One | ListKind::With => true,
-            ListKind::OneOrMany => items.len() <= 1,
+            ListKind::OneOrMany => items.item(1).is_none(),
         };
         if is_bare {
-            match items.into_iter().next() {
+            match items.item(0) {
                 Some(item) => self.write_item(list, item, scopes, writer),
                 None => self.syntax.write_null(writer),
             }
             return;
         }
         writer.push('[');
-        for (index, before) in list.before.iter().enumerate() {
-            if index > 0 {
+        let mut is_first = true;
+        let mut separate = |writer: &mut Writer| {
+            if !std::mem::take(&mut is_first) {
                 writer.push_str(comma);
             }
+        };
+        for before in &list.before {
+            separate(writer);
             self.write(before, scopes, writer);
         }
-        for (index, item) in items.into_iter().enumerate() {
-            if index > 0 || !list.before.is_empty() {
-                writer.push_str(comma);
-            }
+        for item in items.items() {
+            separate(writer);
             self.write_item(list, item, scopes, writer);
         }
         writer.push(']');
@@ -155,30 +159,31 @@ impl<'a> Fill<'a> {
     fn write_item(
         &self,
         list: &ListPlan,
-        item: Datum<'a>,
-        scopes: &mut Vec<Datum<'a>>,
+        item: ListItem<'a>,
+        scopes: Scopes<'_, 'a>,
         writer: &mut Writer,
     ) {
-        scopes.push(item);
-        self.write(&list.item, scopes, writer);
-        scopes.pop();
+        let depth = scopes.map_or(0, |outer| outer.depth) + 1;
+        self.write(&list.item, Some(&Scope { item, depth, outer: scopes }), writer);
     }
 
-    fn write_slot(&self, slot: &Slot, scopes: &[Datum<'a>], writer: &mut Writer) {
+    fn write_slot(&self, slot: &Slot, scopes: Scopes<'_, 'a>, writer: &mut Writer) {
         let datum = match self.filled(slot, scopes) {
             Filled::Wire(Some(value)) => return self.syntax.write_value(writer, value),
             Filled::Wire(None) => return self.syntax.write_null(writer),
-            // A number that stands for an id of the request becomes the one that it was given.
-            Filled::Model(Datum::Integer(number)) if slot.of.object_kind().is_some() => {
-                Datum::Integer(self.wide_ids.map_or(number, |ids| ids.resolved(number)))
-            }
             Filled::Model(datum) => datum,
         };
-        if let Datum::Integer(number) = datum
-            && self.write_wide_id(slot, number, writer)
-        {
-            return;
-        }
+        let datum = match (datum, slot.of.object_kind()) {
+            (Datum::Integer(number), Some(kind)) if self.has_wide_ids() => {
+                // A number that stands for an id of the request becomes the one that it was given.
+                let number = self.wide_ids.map_or(number, |ids| ids.resolved(number));
+                if self.write_wide_id(slot, kind, number, writer) {
+                    return;
+                }
+                Datum::Integer(number)
+            }
+            (datum, _) => datum,
+        };
         match (&datum, &slot.default, slot.forms.first()) {
             (Datum::None, Some(default), _) => self.syntax.write_value(writer, default),
             (Datum::None, None, Some(Form::Blank)) => self.syntax.write_text(writer, ""),
@@ -187,21 +192,32 @@ impl<'a> Fill<'a> {
         }
     }
 
-    /// Writes the id of 128 bits that a number has on the wire; false if it has none there.
-    fn write_wide_id(&self, slot: &Slot, number: i64, writer: &mut Writer) -> bool {
+    /// True if ids of 128 bits may have to be written.
+    fn has_wide_ids(&self) -> bool {
+        self.wide_ids.is_some() || self.numbers.is_some()
+    }
+
+    /// Writes the id of 128 bits that the number of an object has on the wire; false if it has none
+    /// there.
+    fn write_wide_id(
+        &self,
+        slot: &Slot,
+        kind: ObjectKind,
+        number: i64,
+        writer: &mut Writer,
+    ) -> bool {
         let Some(form) = slot.forms.first() else { return false };
-        let of_object = self.wide_ids.zip(slot.of.object_kind()).and_then(|(wide_ids, kind)| {
+        let of_object = self.wide_ids.and_then(|wide_ids| {
             ObjectId::new(kind, number).and_then(|object| wide_ids.get(object))
         });
         if of_object.is_some_and(|wide| form.write_wide_id(wide, self.syntax, writer)) {
             return true;
         }
-        let stood_for = self.numbers.filter(|_| slot.of.is_id());
-        let stood_for = stood_for.and_then(|numbers| numbers.id(number));
+        let stood_for = self.numbers.and_then(|numbers| numbers.id(number));
         stood_for.is_some_and(|wide| form.write_wide_id(wide, self.syntax, writer))
     }
 
-    fn filled(&self, slot: &Slot, scopes: &[Datum<'a>]) -> Filled<'a> {
+    fn filled(&self, slot: &Slot, scopes: Scopes<'_, 'a>) -> Filled<'a> {
         let name = |name: &'a Value<'static>| Some(name).filter(|name| **name != Value::Null);
         match slot.source {
             SlotSource::Outcome(column) => {
@@ -214,14 +230,14 @@ impl<'a> Fill<'a> {
     }
 
     /// True if a slot has neither a value nor a default.
-    fn is_slot_none(&self, slot: &Slot, scopes: &[Datum<'a>]) -> bool {
+    fn is_slot_none(&self, slot: &Slot, scopes: Scopes<'_, 'a>) -> bool {
         match self.filled(slot, scopes) {
             Filled::Wire(value) => value.is_none(),
             Filled::Model(datum) => datum.is_none() && slot.default.is_none(),
         }
     }
 
-    fn text_part(&self, part: &TextPlan, scopes: &[Datum<'a>]) -> String {
+    fn text_part(&self, part: &TextPlan, scopes: Scopes<'_, 'a>) -> String {
         match part {
             TextPlan::Literal(text) => text.clone(),
             TextPlan::Slot(slot) => self.slot_text(slot, scopes),
@@ -230,7 +246,7 @@ impl<'a> Fill<'a> {
 
     /// The value of a hole in its form, as a part of a text: a text without quotation marks, a
     /// number in digits, and nothing for none.
-    fn slot_text(&self, slot: &Slot, scopes: &[Datum<'a>]) -> String {
+    fn slot_text(&self, slot: &Slot, scopes: Scopes<'_, 'a>) -> String {
         let syntax = match self.syntax {
             Syntax::Json | Syntax::JsonInString => Syntax::Json,
             Syntax::PythonLiteral => Syntax::PythonLiteral,
@@ -249,7 +265,7 @@ impl<'a> Fill<'a> {
     }
 
     /// True if an optional member is left out: nothing in it has a value.
-    fn is_none(&self, plan: &Plan, scopes: &[Datum<'a>]) -> bool {
+    fn is_none(&self, plan: &Plan, scopes: Scopes<'_, 'a>) -> bool {
         match plan {
             Plan::Slot(slot) => self.is_slot_none(slot, scopes),
             Plan::List(list) => list.before.is_empty() && self.datum(&list.slot, scopes).is_none(),
@@ -264,37 +280,37 @@ impl<'a> Fill<'a> {
     }
 
     /// The value of a slot in the model.
-    fn datum(&self, slot: &Slot, scopes: &[Datum<'a>]) -> Datum<'a> {
-        let (start, path) = match slot.source {
+    fn datum(&self, slot: &Slot, scopes: Scopes<'_, 'a>) -> Datum<'a> {
+        let mut source = match slot.source {
             // The next page and the total are of the page, and no fields of the answer.
             SlotSource::Scope(0) => match self.root {
-                Some(_) if matches!(slot.path.as_slice(), ["next"]) => {
+                Some(_) if matches!(slot.fields.as_slice(), [Field::Next]) => {
                     return Datum::optional_id(self.page.and_then(|page| page.next));
                 }
-                Some(_) if matches!(slot.path.as_slice(), ["total"]) => {
+                Some(_) if matches!(slot.fields.as_slice(), [Field::Total]) => {
                     return Datum::optional_id(self.page.map(|page| page.total));
                 }
-                Some(root) => (Datum::Object(root), slot.path.as_slice()),
+                Some(root) => root,
                 None => return Datum::None,
             },
-            SlotSource::Scope(depth) => match scopes.get(depth - 1) {
-                Some(Datum::Object(item)) => (Datum::Object(*item), slot.path.as_slice()),
-                Some(item) => (item.clone(), slot.path.as_slice()),
-                None => return Datum::None,
+            SlotSource::Scope(depth) => match item_at(scopes, depth) {
+                Some(ListItem::Object(item)) => item,
+                Some(ListItem::Id(number)) if slot.fields.is_empty() => {
+                    return Datum::Integer(number);
+                }
+                _ => return Datum::None,
             },
             SlotSource::Request => match self.request {
-                Some(request) => (Datum::Object(Source::Command(request)), slot.path.as_slice()),
+                Some(request) => Source::Command(request),
                 None => return Datum::None,
             },
-            SlotSource::Me => return self.me_field(&slot.path),
+            SlotSource::Me => return self.me_field(&slot.fields),
             SlotSource::Now => return Datum::Time(self.now),
             // `<_>` in a form of times is written as the current time, which readers ignore.
             SlotSource::Nothing if slot.of == Type::Time => return Datum::Time(self.now),
             SlotSource::Nothing => return Datum::None,
             SlotSource::Tag => return self.tag.map_or(Datum::None, Datum::Json),
-            SlotSource::Token => {
-                return self.token.map_or(Datum::None, |token| Datum::Text(token.into()));
-            }
+            SlotSource::Token => return Datum::optional_text(self.token),
             SlotSource::TokenUser => {
                 return Datum::optional_id(self.token_user.map(UserId::get));
             }
@@ -306,26 +322,33 @@ impl<'a> Fill<'a> {
                 return Datum::None;
             }
         };
-        let Some((last, before)) = path.split_last() else { return start };
-        let Datum::Object(mut source) = start else { return Datum::None };
-        for name in before {
-            match read(source, name, self.me.id) {
+        let Some((last, before)) = slot.fields.split_last() else { return Datum::Object(source) };
+        for field in before {
+            match read(source, *field, self.me.id) {
                 Datum::Object(inner) => source = inner,
                 _ => return Datum::None,
             }
         }
-        read(source, last, self.me.id)
+        read(source, *last, self.me.id)
     }
 
-    fn me_field(&self, path: &[&'static str]) -> Datum<'a> {
-        match path {
+    fn me_field(&self, fields: &[Field]) -> Datum<'a> {
+        match fields {
             // Without a login on this connection, the user that the token is for.
-            ["id"] => Datum::optional_id(self.me.id.or(self.token_user).map(UserId::get)),
-            ["login"] => {
-                let login = self.me.login.clone();
-                login.map_or(Datum::None, |login| Datum::Text(Cow::Owned(login)))
-            }
+            [Field::Id] => Datum::optional_id(self.me.id.or(self.token_user).map(UserId::get)),
+            [Field::Login] => Datum::optional_text(self.me.login.as_deref()),
             _ => Datum::None,
         }
     }
+}
+
+/// The item around a hole at a depth.
+fn item_at<'a>(mut scopes: Scopes<'_, 'a>, depth: usize) -> Option<ListItem<'a>> {
+    while let Some(scope) = scopes {
+        if scope.depth == depth {
+            return Some(scope.item);
+        }
+        scopes = scope.outer;
+    }
+    None
 }

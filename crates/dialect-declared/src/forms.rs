@@ -2,7 +2,7 @@
 
 use crate::model::{Datum, Found, Type};
 use crate::strftime::strftime;
-use crate::syntax::{Kind, Syntax, Value, Writer, write_float};
+use crate::syntax::{Kind, Syntax, Value, Writer, write_float, write_integer};
 use std::borrow::Cow;
 use tolmach_domain::{ContentType, ExternalId, FlowKind, ID_LIMIT, Timestamp};
 
@@ -175,11 +175,11 @@ impl Form {
             }
             (Form::Page(size), Datum::Integer(offset)) => {
                 let page = offset / i64::from((*size).max(1)) + 1;
-                syntax.write_value(writer, &Value::Integer(page));
+                write_integer(writer, page);
             }
-            (_, Datum::Integer(number)) => syntax.write_value(writer, &Value::Integer(*number)),
+            (_, Datum::Integer(number)) => write_integer(writer, *number),
             (Form::Number, Datum::Text(digits)) => match digits.parse() {
-                Ok(number) => syntax.write_value(writer, &Value::Integer(number)),
+                Ok(number) => write_integer(writer, number),
                 Err(_) => syntax.write_null(writer),
             },
             (_, Datum::Text(value)) => text(writer, value),
@@ -196,9 +196,9 @@ impl Form {
     fn write_time(&self, time: Timestamp, syntax: Syntax, writer: &mut Writer) {
         match self {
             Form::Seconds => {
-                syntax.write_value(writer, &Value::Integer(time.whole_seconds()));
+                write_integer(writer, time.whole_seconds());
             }
-            Form::Millis => syntax.write_value(writer, &Value::Integer(time.micros() / 1_000)),
+            Form::Millis => write_integer(writer, time.micros() / 1_000),
             Form::FloatSeconds => write_float(writer, time.seconds()),
             Form::Plain => syntax.write_text(writer, &time.plain()),
             Form::Rfc3339(0) => syntax.write_text(writer, &time.rfc3339()),

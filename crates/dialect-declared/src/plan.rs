@@ -1,7 +1,7 @@
 //! Compiled patterns: what a frame is matched with and filled in by.
 
 use crate::forms::{Form, Tables};
-use crate::model::{Operation, Type};
+use crate::model::{Field, Operation, Type};
 use crate::problem::Place;
 use crate::syntax::{Kind, Syntax, Value, WrittenKey};
 use crate::token_check::TokenCheck;
@@ -68,6 +68,8 @@ pub(crate) struct Slot {
     pub(crate) source: SlotSource,
     /// The names of the model from the source.
     pub(crate) path: Vec<&'static str>,
+    /// The fields of these names.
+    pub(crate) fields: Vec<Field>,
     pub(crate) of: Type,
     /// True if the model's field may be none.
     pub(crate) is_optional: bool,

@@ -4,7 +4,7 @@ use crate::decode::{FieldProblem, Match, Matcher};
 use crate::echo::{event_of, is_in_answer};
 use crate::encode::{Fill, Me};
 use crate::fixed::completed;
-use crate::model::{self, Datum, Found, Operation, Record, RecordError, Source, read};
+use crate::model::{self, Datum, Found, Operation, Record, RecordError, Source, read_named};
 use crate::outcome::{filled_cells, own_cells, row_of};
 use crate::paging::{Page, not_older};
 use crate::plan::{
@@ -902,7 +902,7 @@ fn is_empty(answer: &Answer) -> bool {
 fn id_in(answer: &Answer, path: &[&'static str], viewer: Option<UserId>) -> Option<i64> {
     let start = Datum::Object(Source::Answer(answer));
     let found = path.iter().fold(start, |datum, name| match datum.first() {
-        Datum::Object(source) => read(source, name, viewer),
+        Datum::Object(source) => read_named(source, name, viewer),
         _ => Datum::None,
     });
     match found {
@@ -917,7 +917,7 @@ pub(crate) fn matches_event(rule: &EventRule, event: &Event, viewer: Option<User
         && rule.only.iter().all(|(path, expected)| {
             let start = Datum::Object(Source::Event(event));
             let found = path.iter().fold(start, |datum, name| match datum {
-                Datum::Object(source) => read(source, name, viewer),
+                Datum::Object(source) => read_named(source, name, viewer),
                 _ => Datum::None,
             });
             match found {

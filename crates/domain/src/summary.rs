@@ -32,16 +32,19 @@ impl FlowSummary {
 
     /// The title for `viewer`: for a chat the other member's name, which `name_of` selects, or its
     /// title if no members are known.
-    pub fn title_for(&self, viewer: UserId, name_of: impl Fn(&User) -> &str) -> String {
-        match self.flow.kind {
-            FlowKind::Chat => self
-                .members
-                .iter()
-                .find(|member| member.id != viewer)
-                .or(self.members.first())
-                .map_or_else(|| self.flow.title.clone(), |member| name_of(member).to_owned()),
-            FlowKind::Group | FlowKind::Channel => self.flow.title.clone(),
-        }
+    pub fn title_for<'s>(
+        &'s self,
+        viewer: UserId,
+        name_of: impl Fn(&'s User) -> &'s str,
+    ) -> &'s str {
+        let other = match self.flow.kind {
+            FlowKind::Chat => {
+                let mut members = self.members.iter();
+                members.find(|member| member.id != viewer).or(self.members.first())
+            }
+            FlowKind::Group | FlowKind::Channel => None,
+        };
+        other.map_or(&self.flow.title, name_of)
     }
 
     /// True if a member's account has the business tariff.

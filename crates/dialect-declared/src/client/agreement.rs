@@ -1,7 +1,7 @@
 //! Agreement of a server's frame with the request that it may answer.
 
 use crate::decode::Match;
-use crate::model::{Datum, Found, Operation, Record, Source, read};
+use crate::model::{Datum, Found, Operation, Record, Source, read_named};
 use tolmach_domain::{Command, UserId};
 
 /// True if a response names no other objects than the request.
@@ -88,7 +88,7 @@ pub(super) fn field<'a>(
 ) -> Datum<'a> {
     let start = Datum::Object(Source::Command(command));
     path.iter().fold(start, |datum, name| match datum {
-        Datum::Object(source) => read(source, name, viewer),
+        Datum::Object(source) => read_named(source, name, viewer),
         _ => Datum::None,
     })
 }

@@ -4,7 +4,7 @@ use super::meaning::is_kept;
 use crate::decode::Matcher;
 use crate::encode::{Fill, Me};
 use crate::fixed::completed;
-use crate::model::{self, Operation, Shape, Source, read};
+use crate::model::{self, Operation, Shape, Source, read_named};
 use crate::plan::{Compiled, RequestFrame, RequestRule, ResponsePlan};
 use bytes::Bytes;
 use tolmach_dialect::{Credentials, Request, WideIdNumbers};
@@ -81,7 +81,7 @@ pub(super) fn can_say(file: &Compiled, request: &Request) -> bool {
 
 fn flow_of(operation: Operation, command: &Command) -> Option<i64> {
     Shape::Command(operation).field("flow")?;
-    match read(Source::Command(command), "flow", None) {
+    match read_named(Source::Command(command), "flow", None) {
         model::Datum::Integer(flow) => Some(flow),
         _ => None,
     }
@@ -187,7 +187,7 @@ pub(super) fn fill<'a>(
 fn lost_fields(operation: Operation, asked: &Command, said: &Command) -> usize {
     let fields = Shape::Command(operation).fields().iter();
     let differs = |name| {
-        let of = |command| read(Source::Command(command), name, None);
+        let of = |command| read_named(Source::Command(command), name, None);
         of(asked) != of(said)
     };
     fields.filter(|field| differs(field.name)).count()

@@ -9,7 +9,7 @@ use super::requests::{EncodedRequest, Proof, Writing, encode, fill, most_precise
 use crate::decode::{FieldProblem, Match, Matcher};
 use crate::encode::Me;
 use crate::fixed::fill_in;
-use crate::model::{Datum, Found, Operation, Record, RecordError, Source, read};
+use crate::model::{Datum, Found, Operation, Record, RecordError, Source, read_named};
 use crate::plan::{Compiled, CredentialsPlace, Empty, EventRule, Plan, RequestRule};
 use crate::syntax::{Kind, Syntax, Value, Writer};
 use bytes::Bytes;
@@ -474,7 +474,7 @@ impl Session {
                 Datum::Object(Source::Answer(answer))
             };
             let found = path.iter().fold(start, |datum, name| match datum.first() {
-                Datum::Object(source) => read(source, name, self.me.id),
+                Datum::Object(source) => read_named(source, name, self.me.id),
                 _ => Datum::None,
             });
             self.memory[*cell] = match found {

@@ -2,7 +2,7 @@
 
 use super::sections::Problems;
 use crate::forms::{Form, Tables};
-use crate::model::{FieldSpec, Item, Shape, Type};
+use crate::model::{Field, FieldSpec, Item, Shape, Type};
 use crate::pattern::{FormText, Hole, List, Member, Node, NodeKind, TextPart, lay_over};
 use crate::plan::{ListKind, ListPlan, Plan, PlanMember, Slot, SlotSource, TextPlan};
 use crate::problem::{Place, Problem, nearest};
@@ -604,7 +604,8 @@ fn holds(form: &Form, of: Type) -> Option<&'static str> {
 fn slot_of(resolved: Resolved) -> Slot {
     let Resolved { source, path, of, is_optional } = resolved;
     let forms = vec![Form::Natural];
-    Slot { source, path, of, is_optional, forms, default: None, is_none_default: false }
+    let fields = path.iter().filter_map(|name| Field::named(name)).collect();
+    Slot { source, path, fields, of, is_optional, forms, default: None, is_none_default: false }
 }
 
 /// The field at a path of a shape: its names, its type, and whether it may be none.

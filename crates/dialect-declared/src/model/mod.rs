@@ -2,6 +2,7 @@
 
 mod build;
 mod datum;
+mod field;
 mod read;
 mod record;
 #[cfg(test)]
@@ -9,8 +10,9 @@ mod reference;
 mod shapes;
 
 pub(crate) use build::{command, content};
-pub(crate) use datum::{Datum, Source};
-pub(crate) use read::read;
+pub(crate) use datum::{Datum, ListItem, Source};
+pub(crate) use field::Field;
+pub(crate) use read::{read, read_named};
 pub(crate) use record::{Found, Record, RecordError};
 pub(crate) use shapes::{
     EVENTS, FieldSpec, Item, Operation, Shape, Type, answer_shape, event_shape,

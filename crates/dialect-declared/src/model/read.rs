@@ -1,6 +1,7 @@
 //! Fields of the model, read by name.
 
-use super::datum::{Datum, Source};
+use super::datum::{Datum, List, Source};
+use super::field::Field;
 use std::borrow::Cow;
 use tolmach_domain::{
     Answer, AttachmentKind, Command, Content, Event, EventKind, Flow, FlowKind, FlowKindFilter,
@@ -8,9 +9,14 @@ use tolmach_domain::{
     UserRef, UserSummary,
 };
 
-/// A field of an object, none where it has no such field. `viewer` is the user whose connection the
-/// frame is for.
-pub(crate) fn read<'a>(source: Source<'a>, field: &str, viewer: Option<UserId>) -> Datum<'a> {
+/// A field of an object by its name, none where it has no such field. `viewer` is the user whose
+/// connection the frame is for.
+pub(crate) fn read_named<'a>(source: Source<'a>, name: &str, viewer: Option<UserId>) -> Datum<'a> {
+    Field::named(name).map_or(Datum::None, |field| read(source, field, viewer))
+}
+
+/// A field of an object, as [`read_named`] reads it.
+pub(crate) fn read<'a>(source: Source<'a>, field: Field, viewer: Option<UserId>) -> Datum<'a> {
     match source {
         Source::Message(message) => message_field(message, field),
         Source::Summary(summary) => summary_field(summary, field, viewer),
@@ -18,13 +24,13 @@ pub(crate) fn read<'a>(source: Source<'a>, field: &str, viewer: Option<UserId>) 
         Source::User(user) => user_field(user, field),
         Source::Author(author) => author_field(author, field),
         Source::Known(known) => match (known, field) {
-            (RecoveryIdentifier::Email(email), "email") => Datum::text(email),
-            (RecoveryIdentifier::Login(login), "login") => Datum::text(login),
+            (RecoveryIdentifier::Email(email), Field::Email) => Datum::text(email),
+            (RecoveryIdentifier::Login(login), Field::Login) => Datum::text(login),
             _ => Datum::None,
         },
         Source::Reference(user) => match (user, field) {
-            (UserRef::Id(id), "id") => Datum::Integer(id.get()),
-            (UserRef::Login(login), "login") => Datum::text(login),
+            (UserRef::Id(id), Field::Id) => Datum::Integer(id.get()),
+            (UserRef::Login(login), Field::Login) => Datum::text(login),
             _ => Datum::None,
         },
         Source::Command(command) => command_field(command, field),
@@ -33,69 +39,69 @@ pub(crate) fn read<'a>(source: Source<'a>, field: &str, viewer: Option<UserId>) 
     }
 }
 
-fn message_field<'a>(message: &'a Message, field: &str) -> Datum<'a> {
+fn message_field<'a>(message: &'a Message, field: Field) -> Datum<'a> {
     match field {
-        "id" => Datum::Integer(message.id.get()),
-        "flow" => Datum::Integer(message.flow.get()),
-        "flow_kind" => Datum::FlowKind(message.flow_kind),
-        "author" => Datum::Object(Source::Author(&message.author)),
+        Field::Id => Datum::Integer(message.id.get()),
+        Field::Flow => Datum::Integer(message.flow.get()),
+        Field::FlowKind => Datum::FlowKind(message.flow_kind),
+        Field::Author => Datum::Object(Source::Author(&message.author)),
         // A wire without holes for files names them in the text; any other uses `plain_text`.
-        "text" => Datum::Text(message.content.text_naming_files()),
-        "plain_text" => Datum::text(&message.content.text),
-        "posted_at" => Datum::Time(message.posted_at),
-        "edited_at" => Datum::optional_time(message.edited_at),
-        "deleted_at" => Datum::optional_time(message.deleted_at),
-        "changed_at" => Datum::Time(message.changed_at),
+        Field::Text => Datum::Text(message.content.text_naming_files()),
+        Field::PlainText => Datum::text(&message.content.text),
+        Field::PostedAt => Datum::Time(message.posted_at),
+        Field::EditedAt => Datum::optional_time(message.edited_at),
+        Field::DeletedAt => Datum::optional_time(message.deleted_at),
+        Field::ChangedAt => Datum::Time(message.changed_at),
         _ => content_field(&message.content, field),
     }
 }
 
-fn content_field<'a>(content: &'a Content, field: &str) -> Datum<'a> {
+fn content_field<'a>(content: &'a Content, field: Field) -> Datum<'a> {
     let file = |kind| {
         let files = content.attachments.iter();
         Datum::optional_text(files.into_iter().find(|file| file.kind == kind).map(|f| &*f.data))
     };
     match field {
-        "text" => Datum::text(&content.text),
-        "content_type" => Datum::ContentType(&content.content_type),
-        "reply_to" => Datum::optional_id(content.reply_to.map(|id| id.get())),
-        "emoji" => Datum::optional_text(content.emoji.as_deref()),
-        "picture" => file(AttachmentKind::Picture),
-        "video" => file(AttachmentKind::Video),
-        "audio" => file(AttachmentKind::Audio),
-        "document" => file(AttachmentKind::Document),
+        Field::Text => Datum::text(&content.text),
+        Field::ContentType => Datum::ContentType(&content.content_type),
+        Field::ReplyTo => Datum::optional_id(content.reply_to.map(|id| id.get())),
+        Field::Emoji => Datum::optional_text(content.emoji.as_deref()),
+        Field::Picture => file(AttachmentKind::Picture),
+        Field::Video => file(AttachmentKind::Video),
+        Field::Audio => file(AttachmentKind::Audio),
+        Field::Document => file(AttachmentKind::Document),
         _ => Datum::None,
     }
 }
 
-fn flow_field<'a>(flow: &'a Flow, field: &str) -> Datum<'a> {
+fn flow_field<'a>(flow: &'a Flow, field: Field) -> Datum<'a> {
     match field {
-        "id" => Datum::Integer(flow.id.get()),
-        "kind" => Datum::FlowKind(flow.kind),
-        "title" => Datum::text(&flow.title),
-        "info" => Datum::text(&flow.info),
-        "owner" => Datum::optional_id(flow.owner.map(UserId::get)),
-        "created_at" => Datum::Time(flow.created_at),
-        "changed_at" => Datum::Time(flow.changed_at),
+        Field::Id => Datum::Integer(flow.id.get()),
+        Field::Kind => Datum::FlowKind(flow.kind),
+        Field::Title => Datum::text(&flow.title),
+        Field::Info => Datum::text(&flow.info),
+        Field::Owner => Datum::optional_id(flow.owner.map(UserId::get)),
+        Field::CreatedAt => Datum::Time(flow.created_at),
+        Field::ChangedAt => Datum::Time(flow.changed_at),
         _ => Datum::None,
     }
 }
 
-fn summary_field<'a>(summary: &'a FlowSummary, field: &str, viewer: Option<UserId>) -> Datum<'a> {
+fn summary_field<'a>(summary: &'a FlowSummary, field: Field, viewer: Option<UserId>) -> Datum<'a> {
     match field {
-        "members" => Datum::objects(&summary.members, Source::User),
-        "last" => match &summary.last {
+        Field::Members => Datum::List(List::Users(&summary.members)),
+        Field::Last => match &summary.last {
             Some(message) => Datum::Object(Source::Message(message)),
             None => Datum::None,
         },
-        "first" => Datum::optional_id(summary.first.map(|id| id.get())),
-        "name" => Datum::Text(Cow::Owned(name_for(summary, viewer, |user| &user.username))),
-        "name_by_login" => Datum::Text(Cow::Owned(name_for(summary, viewer, |user| &user.login))),
-        "others" => {
+        Field::First => Datum::optional_id(summary.first.map(|id| id.get())),
+        Field::Name => Datum::Text(name_for(summary, viewer, |user| &user.username)),
+        Field::NameByLogin => Datum::Text(name_for(summary, viewer, |user| &user.login)),
+        Field::Others => {
             let others = summary.members.iter().filter(|member| Some(member.id) != viewer);
-            Datum::List(others.map(|user| Datum::Object(Source::User(user))).collect())
+            Datum::List(List::Picked(others.map(Source::User).collect()))
         }
-        "business" => Datum::Flag(summary.has_business()),
+        Field::Business => Datum::Flag(summary.has_business()),
         _ => flow_field(&summary.flow, field),
     }
 }
@@ -103,62 +109,62 @@ fn summary_field<'a>(summary: &'a FlowSummary, field: &str, viewer: Option<UserI
 fn new_flow_field<'a>(
     flow: &'a Flow,
     members: &'a [UserSummary],
-    field: &str,
+    field: Field,
     viewer: Option<UserId>,
 ) -> Datum<'a> {
     let others = || members.iter().filter(|member| Some(member.id) != viewer);
     let other = if flow.kind == FlowKind::Chat { others().next() } else { None };
     match (field, other) {
-        ("name", Some(other)) => Datum::text(&other.username),
-        ("name_by_login", Some(other)) => Datum::text(&other.login),
-        ("name" | "name_by_login", None) => Datum::text(&flow.title),
-        ("members", _) => Datum::objects(members, Source::Author),
-        ("others", _) => Datum::List(others().map(|o| Datum::Object(Source::Author(o))).collect()),
+        (Field::Name, Some(other)) => Datum::text(&other.username),
+        (Field::NameByLogin, Some(other)) => Datum::text(&other.login),
+        (Field::Name | Field::NameByLogin, None) => Datum::text(&flow.title),
+        (Field::Members, _) => Datum::List(List::Authors(members)),
+        (Field::Others, _) => Datum::List(List::Picked(others().map(Source::Author).collect())),
         _ => flow_field(flow, field),
     }
 }
 
 /// The name of a flow for a viewer: a response from a wire without identities does not show which
 /// member is the viewer, and names all.
-fn name_for(
-    summary: &FlowSummary,
+fn name_for<'a>(
+    summary: &'a FlowSummary,
     viewer: Option<UserId>,
-    name_of: impl Fn(&User) -> &str,
-) -> String {
+    name_of: impl Fn(&'a User) -> &'a str,
+) -> Cow<'a, str> {
     match viewer {
-        Some(viewer) => summary.title_for(viewer, name_of),
+        Some(viewer) => Cow::Borrowed(summary.title_for(viewer, name_of)),
         None if summary.flow.title.is_empty() => {
             let names: Vec<_> = summary.members.iter().map(name_of).collect();
-            names.join(", ")
+            Cow::Owned(names.join(", "))
         }
-        None => summary.flow.title.clone(),
+        None => Cow::Borrowed(&summary.flow.title),
     }
 }
 
-fn user_field<'a>(user: &'a User, field: &str) -> Datum<'a> {
+fn user_field<'a>(user: &'a User, field: Field) -> Datum<'a> {
     match field {
-        "id" => Datum::Integer(user.id.get()),
-        "login" => Datum::text(&user.login),
-        "username" => Datum::text(&user.username),
-        "name" => Datum::text(&user.name),
-        "email" => Datum::optional_text(user.email.as_deref()),
-        "phone" => Datum::optional_text(user.phone.as_deref()),
-        "bio" => Datum::text(&user.bio),
-        "avatar" => Datum::optional_text(user.avatar.as_deref()),
-        "bot" => Datum::Flag(user.bot),
-        "admin" => Datum::Flag(user.admin),
-        "business" => Datum::Flag(user.business),
-        "created_at" => Datum::Time(user.created_at),
+        Field::Id => Datum::Integer(user.id.get()),
+        Field::Login => Datum::text(&user.login),
+        Field::Username => Datum::text(&user.username),
+        Field::Name => Datum::text(&user.name),
+        Field::Email => Datum::optional_text(user.email.as_deref()),
+        Field::Phone => Datum::optional_text(user.phone.as_deref()),
+        Field::Bio => Datum::text(&user.bio),
+        Field::Avatar => Datum::optional_text(user.avatar.as_deref()),
+        Field::Bot => Datum::Flag(user.bot),
+        Field::Admin => Datum::Flag(user.admin),
+        Field::Business => Datum::Flag(user.business),
+        Field::CreatedAt => Datum::Time(user.created_at),
         _ => Datum::None,
     }
 }
 
-fn author_field<'a>(author: &'a UserSummary, field: &str) -> Datum<'a> {
+fn author_field<'a>(author: &'a UserSummary, field: Field) -> Datum<'a> {
     match field {
-        "id" => Datum::Integer(author.id.get()),
-        "login" => Datum::text(&author.login),
-        "username" => Datum::text(&author.username),
-        "name" => Datum::text(&author.name),
+        Field::Id => Datum::Integer(author.id.get()),
+        Field::Login => Datum::text(&author.login),
+        Field::Username => Datum::text(&author.username),
+        Field::Name => Datum::text(&author.name),
         _ => Datum::None,
     }
 }
@@ -180,45 +186,51 @@ fn kinds(kinds: FlowKindFilter) -> Datum<'static> {
     })
 }
 
-fn command_field<'a>(command: &'a Command, field: &str) -> Datum<'a> {
+fn command_field<'a>(command: &'a Command, field: Field) -> Datum<'a> {
     let number = |number: u32| Datum::Integer(i64::from(number));
     match (command, field) {
-        (Command::Register(new), "login") => {
+        (Command::Register(new), Field::Login) => {
             Datum::optional_text(new.login.as_deref().or(new.email.as_deref()))
         }
-        (Command::Register(new), "password") => Datum::text(new.password.expose()),
-        (Command::Register(new), "username") => Datum::optional_text(new.username.as_deref()),
-        (Command::Register(new), "email") => Datum::optional_text(new.email.as_deref()),
-        (Command::Register(new), "phone") => Datum::optional_text(new.phone.as_deref()),
-        (Command::Register(new), "bot") => Datum::Flag(new.bot),
-        (Command::Register(new), "bio") => Datum::optional_text(new.bio.as_deref()),
-        (Command::Register(new), "avatar") => Datum::optional_text(new.avatar.as_deref()),
-        (Command::Register(new), "profile") => Datum::Flag(new.profile),
-        (Command::Register(new), "grant") => grant(new.grant),
-        (Command::Login { identifier, .. }, "identifier") => Datum::text(identifier.as_str()),
-        (Command::Login { password, .. }, "password") => Datum::text(password.expose()),
-        (Command::Login { grant: kind, .. }, "grant") => grant(*kind),
-        (Command::Refresh { token } | Command::ResetPassword { token, .. }, "token") => {
+        (Command::Register(new), Field::Password) => Datum::text(new.password.expose()),
+        (Command::Register(new), Field::Username) => Datum::optional_text(new.username.as_deref()),
+        (Command::Register(new), Field::Email) => Datum::optional_text(new.email.as_deref()),
+        (Command::Register(new), Field::Phone) => Datum::optional_text(new.phone.as_deref()),
+        (Command::Register(new), Field::Bot) => Datum::Flag(new.bot),
+        (Command::Register(new), Field::Bio) => Datum::optional_text(new.bio.as_deref()),
+        (Command::Register(new), Field::Avatar) => Datum::optional_text(new.avatar.as_deref()),
+        (Command::Register(new), Field::Profile) => Datum::Flag(new.profile),
+        (Command::Register(new), Field::Grant) => grant(new.grant),
+        (Command::Login { identifier, .. }, Field::Identifier) => Datum::text(identifier.as_str()),
+        (Command::Login { password, .. }, Field::Password) => Datum::text(password.expose()),
+        (Command::Login { grant: kind, .. }, Field::Grant) => grant(*kind),
+        (Command::Refresh { token } | Command::ResetPassword { token, .. }, Field::Token) => {
             Datum::text(token.expose())
         }
-        (Command::ResetPassword { password, .. }, "password") => Datum::text(password.expose()),
-        (Command::Logout { login }, "login") => Datum::optional_text(login.as_deref()),
-        (Command::Recover { identifier }, "known") => Datum::Object(Source::Known(identifier)),
-        (Command::DeleteAccount { user, .. }, "user") => Datum::optional_id(user.map(UserId::get)),
-        (Command::DeleteAccount { login, .. }, "login") => Datum::text(login),
-        (Command::DeleteAccount { password, .. }, "password") => Datum::text(password.expose()),
-        (Command::CreateProfile(profile), "username") => Datum::text(&profile.username),
-        (Command::CreateProfile(profile), "name") => Datum::text(&profile.name),
-        (Command::CreateProfile(profile), "bio") => Datum::text(&profile.bio),
-        (Command::GetUser { user }, "who") => Datum::Object(Source::Reference(user)),
-        (Command::SearchUsers { query, .. }, "query") => Datum::text(query),
-        (Command::SearchUsers { limit, .. }, "limit") => number(*limit),
-        (Command::OpenChat { with }, "with") => Datum::Object(Source::Reference(with)),
-        (Command::CreateFlow(new), "kind") => Datum::FlowKind(new.kind),
-        (Command::CreateFlow(new), "title") => Datum::text(&new.title),
-        (Command::CreateFlow(new), "info") => Datum::text(&new.info),
-        (Command::CreateFlow(new), "members") => Datum::ids(&new.members, UserId::get),
-        (Command::CreateFlow(new), "key") => Datum::optional_text(new.key.as_deref()),
+        (Command::ResetPassword { password, .. }, Field::Password) => {
+            Datum::text(password.expose())
+        }
+        (Command::Logout { login }, Field::Login) => Datum::optional_text(login.as_deref()),
+        (Command::Recover { identifier }, Field::Known) => Datum::Object(Source::Known(identifier)),
+        (Command::DeleteAccount { user, .. }, Field::User) => {
+            Datum::optional_id(user.map(UserId::get))
+        }
+        (Command::DeleteAccount { login, .. }, Field::Login) => Datum::text(login),
+        (Command::DeleteAccount { password, .. }, Field::Password) => {
+            Datum::text(password.expose())
+        }
+        (Command::CreateProfile(profile), Field::Username) => Datum::text(&profile.username),
+        (Command::CreateProfile(profile), Field::Name) => Datum::text(&profile.name),
+        (Command::CreateProfile(profile), Field::Bio) => Datum::text(&profile.bio),
+        (Command::GetUser { user }, Field::Who) => Datum::Object(Source::Reference(user)),
+        (Command::SearchUsers { query, .. }, Field::Query) => Datum::text(query),
+        (Command::SearchUsers { limit, .. }, Field::Limit) => number(*limit),
+        (Command::OpenChat { with }, Field::With) => Datum::Object(Source::Reference(with)),
+        (Command::CreateFlow(new), Field::Kind) => Datum::FlowKind(new.kind),
+        (Command::CreateFlow(new), Field::Title) => Datum::text(&new.title),
+        (Command::CreateFlow(new), Field::Info) => Datum::text(&new.info),
+        (Command::CreateFlow(new), Field::Members) => Datum::List(List::UserIds(&new.members)),
+        (Command::CreateFlow(new), Field::Key) => Datum::optional_text(new.key.as_deref()),
         (
             Command::DeleteFlow { flow, .. }
             | Command::GetFlow { flow, .. }
@@ -226,143 +238,148 @@ fn command_field<'a>(command: &'a Command, field: &str) -> Datum<'a> {
             | Command::RemoveMembers { flow, .. }
             | Command::History { flow, .. }
             | Command::ShowTyping { flow, .. },
-            "flow",
+            Field::Flow,
         ) => Datum::Integer(flow.get()),
         (
             Command::DeleteFlow { kinds: filter, .. }
             | Command::GetFlow { kinds: filter, .. }
             | Command::History { kinds: filter, .. },
-            "kinds",
+            Field::Kinds,
         ) => kinds(*filter),
-        (Command::GetFlow { members, .. } | Command::ListFlows { members, .. }, "members") => {
+        (Command::GetFlow { members, .. } | Command::ListFlows { members, .. }, Field::Members) => {
             Datum::Flag(*members)
         }
-        (Command::AddMembers { users, .. } | Command::RemoveMembers { users, .. }, "users") => {
-            Datum::ids(users, UserId::get)
-        }
-        (Command::ListFlows { limit, .. }, "limit") => limit.map_or(Datum::None, number),
-        (Command::ListFlows { offset, .. }, "offset") => number(*offset),
-        (Command::Send(new), "flow") => Datum::Integer(new.flow.get()),
-        (Command::Send(new), "kinds") => kinds(new.kinds),
-        (Command::Send(new), "key") => Datum::optional_text(new.key.as_deref()),
+        (
+            Command::AddMembers { users, .. } | Command::RemoveMembers { users, .. },
+            Field::Users,
+        ) => Datum::List(List::UserIds(users)),
+        (Command::ListFlows { limit, .. }, Field::Limit) => limit.map_or(Datum::None, number),
+        (Command::ListFlows { offset, .. }, Field::Offset) => number(*offset),
+        (Command::Send(new), Field::Flow) => Datum::Integer(new.flow.get()),
+        (Command::Send(new), Field::Kinds) => kinds(new.kinds),
+        (Command::Send(new), Field::Key) => Datum::optional_text(new.key.as_deref()),
         (Command::Send(new), _) => content_field(&new.content, field),
-        (Command::Edit { message, .. }, "message") => Datum::Integer(message.get()),
+        (Command::Edit { message, .. }, Field::Message) => Datum::Integer(message.get()),
         (
             Command::Edit { flow, .. }
             | Command::Delete { flow, .. }
             | Command::GetChanges { flow, .. },
-            "flow",
+            Field::Flow,
         ) => Datum::optional_id(flow.map(|flow| flow.get())),
-        (Command::Edit { text, .. }, "text") => Datum::text(text),
-        (Command::Delete { messages, .. }, "messages") => Datum::ids(messages, |id| id.get()),
-        (Command::Delete { all_or_none, .. }, "all_or_none") => Datum::Flag(*all_or_none),
-        (Command::History { range, .. }, "window") => Datum::Word(match range {
+        (Command::Edit { text, .. }, Field::Text) => Datum::text(text),
+        (Command::Delete { messages, .. }, Field::Messages) => {
+            Datum::List(List::MessageIds(messages))
+        }
+        (Command::Delete { all_or_none, .. }, Field::AllOrNone) => Datum::Flag(*all_or_none),
+        (Command::History { range, .. }, Field::Window) => Datum::Word(match range {
             HistoryRange::All => "all",
             HistoryRange::Unread => "unread",
             HistoryRange::Newest { .. } => "newest",
         }),
-        (Command::History { range: HistoryRange::Newest { limit, .. }, .. }, "limit") => {
+        (Command::History { range: HistoryRange::Newest { limit, .. }, .. }, Field::Limit) => {
             number(*limit)
         }
-        (Command::History { range: HistoryRange::Newest { offset, .. }, .. }, "offset") => {
+        (Command::History { range: HistoryRange::Newest { offset, .. }, .. }, Field::Offset) => {
             number(*offset)
         }
-        (Command::History { mark_read, .. }, "mark_read") => Datum::Flag(*mark_read),
-        (Command::GetChanges { since, .. }, "since") => Datum::Time(*since),
-        (Command::GetChanges { limit, .. }, "limit") => number(*limit),
-        (Command::ShowTyping { active, .. }, "active") => Datum::Flag(*active),
+        (Command::History { mark_read, .. }, Field::MarkRead) => Datum::Flag(*mark_read),
+        (Command::GetChanges { since, .. }, Field::Since) => Datum::Time(*since),
+        (Command::GetChanges { limit, .. }, Field::Limit) => number(*limit),
+        (Command::ShowTyping { active, .. }, Field::Active) => Datum::Flag(*active),
         _ => Datum::None,
     }
 }
 
-fn answer_field<'a>(answer: &'a Answer, field: &str, viewer: Option<UserId>) -> Datum<'a> {
+fn answer_field<'a>(answer: &'a Answer, field: Field, viewer: Option<UserId>) -> Datum<'a> {
     match (answer, field) {
-        (Answer::Granted(grant), "user") => match &grant.user {
+        (Answer::Granted(grant), Field::User) => match &grant.user {
             Some(user) => Datum::Object(Source::User(user)),
             None => Datum::None,
         },
         (Answer::Granted(grant), _) => match (&grant.tokens, field) {
-            (Tokens::Token(token), "token") => Datum::text(token.expose()),
-            (Tokens::Pair { access, .. }, "access") => Datum::text(access.expose()),
-            (Tokens::Pair { refresh, .. }, "refresh") => Datum::text(refresh.expose()),
+            (Tokens::Token(token), Field::Token) => Datum::text(token.expose()),
+            (Tokens::Pair { access, .. }, Field::Access) => Datum::text(access.expose()),
+            (Tokens::Pair { refresh, .. }, Field::Refresh) => Datum::text(refresh.expose()),
             _ => Datum::None,
         },
-        (Answer::AccountDeleted { user }, "user") => Datum::Integer(user.get()),
+        (Answer::AccountDeleted { user }, Field::User) => Datum::Integer(user.get()),
         (Answer::User(user), _) => user_field(user, field),
-        (Answer::Users(users), "users") => Datum::objects(users, Source::User),
+        (Answer::Users(users), Field::Users) => Datum::List(List::Users(users)),
         (
             Answer::ChatOpened { flow, .. }
             | Answer::FlowCreated { flow, .. }
             | Answer::FlowDeleted { flow }
             | Answer::MembersAdded { flow, .. }
             | Answer::MembersRemoved { flow, .. },
-            "flow",
+            Field::Flow,
         ) => Datum::Integer(flow.get()),
-        (Answer::ChatOpened { with: Some(with), .. }, "with") => {
+        (Answer::ChatOpened { with: Some(with), .. }, Field::With) => {
             Datum::Object(Source::Author(with))
         }
-        (Answer::ChatOpened { created, .. }, "created") => Datum::Flag(*created),
-        (Answer::FlowCreated { title, .. }, "title") => Datum::text(title),
+        (Answer::ChatOpened { created, .. }, Field::Created) => Datum::Flag(*created),
+        (Answer::FlowCreated { title, .. }, Field::Title) => Datum::text(title),
         (Answer::Flow(summary), _) => summary_field(summary, field, viewer),
-        (Answer::MembersAdded { users, .. } | Answer::MembersRemoved { users, .. }, "users") => {
-            Datum::ids(users, UserId::get)
-        }
-        (Answer::Flows(flows), "flows") => Datum::objects(flows, Source::Summary),
-        (Answer::Sent { message: Some(message), .. }, "message") => {
+        (
+            Answer::MembersAdded { users, .. } | Answer::MembersRemoved { users, .. },
+            Field::Users,
+        ) => Datum::List(List::UserIds(users)),
+        (Answer::Flows(flows), Field::Flows) => Datum::List(List::Summaries(flows)),
+        (Answer::Sent { message: Some(message), .. }, Field::Message) => {
             Datum::Object(Source::Message(message))
         }
-        (Answer::Sent { repeated, .. }, "repeated") => Datum::Flag(*repeated),
+        (Answer::Sent { repeated, .. }, Field::Repeated) => Datum::Flag(*repeated),
         (Answer::Edited(message), _) => message_field(message, field),
-        (Answer::Deleted { deleted, .. }, "messages") => Datum::ids(deleted, |id| id.get()),
-        (Answer::Deleted { left, .. }, "left") => Datum::ids(left, |id| id.get()),
-        (Answer::History(page), "flow") => Datum::Integer(page.flow.get()),
-        (Answer::History(page), "messages") => Datum::objects(&page.messages, Source::Message),
-        (Answer::History(page), "newest") => {
-            let messages = page.messages.iter().rev();
-            Datum::List(messages.map(|message| Datum::Object(Source::Message(message))).collect())
+        (Answer::Deleted { deleted, .. }, Field::Messages) => {
+            Datum::List(List::MessageIds(deleted))
         }
-        (Answer::Changes(changes), "messages") => {
-            Datum::objects(&changes.messages, Source::Message)
+        (Answer::Deleted { left, .. }, Field::Left) => Datum::List(List::MessageIds(left)),
+        (Answer::History(page), Field::Flow) => Datum::Integer(page.flow.get()),
+        (Answer::History(page), Field::Messages) => Datum::List(List::Messages(&page.messages)),
+        (Answer::History(page), Field::Newest) => Datum::List(List::Newest(&page.messages)),
+        (Answer::Changes(changes), Field::Messages) => {
+            Datum::List(List::Messages(&changes.messages))
         }
-        (Answer::Changes(changes), "flows") => Datum::objects(&changes.flows, Source::Summary),
-        (Answer::Changes(changes), "user") => match &changes.user {
+        (Answer::Changes(changes), Field::Flows) => Datum::List(List::Summaries(&changes.flows)),
+        (Answer::Changes(changes), Field::User) => match &changes.user {
             Some(user) => Datum::Object(Source::User(user)),
             None => Datum::None,
         },
-        (Answer::Changes(changes), "until") => Datum::Time(changes.until),
-        (Answer::Changes(changes), "more") => Datum::Flag(changes.more),
+        (Answer::Changes(changes), Field::Until) => Datum::Time(changes.until),
+        (Answer::Changes(changes), Field::More) => Datum::Flag(changes.more),
         _ => Datum::None,
     }
 }
 
-fn event_field<'a>(event: &'a Event, field: &str, viewer: Option<UserId>) -> Datum<'a> {
+fn event_field<'a>(event: &'a Event, field: Field, viewer: Option<UserId>) -> Datum<'a> {
     match (&event.kind, field) {
-        (EventKind::Posted(message) | EventKind::Edited(message), "message") => {
+        (EventKind::Posted(message) | EventKind::Edited(message), Field::Message) => {
             Datum::Object(Source::Message(message))
         }
-        (EventKind::FlowCreated { flow, members }, "flow") => {
+        (EventKind::FlowCreated { flow, members }, Field::Flow) => {
             Datum::Object(Source::NewFlow(flow, members))
         }
-        (EventKind::FlowCreated { members, .. }, "members") => {
-            Datum::objects(members, Source::Author)
+        (EventKind::FlowCreated { members, .. }, Field::Members) => {
+            Datum::List(List::Authors(members))
         }
-        (EventKind::FlowCreated { members, .. }, "with") => {
+        (EventKind::FlowCreated { members, .. }, Field::With) => {
             match members.iter().find(|member| Some(member.id) != viewer) {
                 Some(other) => Datum::Object(Source::Author(other)),
                 None => Datum::None,
             }
         }
-        (EventKind::Deleted { messages, .. }, "messages") => {
-            Datum::ids(messages, |(id, _)| id.get())
+        (EventKind::Deleted { messages, .. }, Field::Messages) => {
+            Datum::List(List::Deleted(messages))
         }
-        (EventKind::Deleted { by, .. } | EventKind::FlowDeleted { by, .. }, "by") => {
+        (EventKind::Deleted { by, .. } | EventKind::FlowDeleted { by, .. }, Field::By) => {
             Datum::Integer(by.get())
         }
-        (EventKind::MembersAdded { users, .. }, "users") => Datum::objects(users, Source::Author),
-        (EventKind::MembersRemoved { users, .. }, "users") => Datum::ids(users, UserId::get),
-        (EventKind::Typing { user, .. }, "user") => Datum::Object(Source::Author(user)),
-        (EventKind::Typing { active, .. }, "active") => Datum::Flag(*active),
-        (_, "flow") => Datum::optional_id(event.flow().map(|flow| flow.get())),
+        (EventKind::MembersAdded { users, .. }, Field::Users) => Datum::List(List::Authors(users)),
+        (EventKind::MembersRemoved { users, .. }, Field::Users) => {
+            Datum::List(List::UserIds(users))
+        }
+        (EventKind::Typing { user, .. }, Field::User) => Datum::Object(Source::Author(user)),
+        (EventKind::Typing { active, .. }, Field::Active) => Datum::Flag(*active),
+        (_, Field::Flow) => Datum::optional_id(event.flow().map(|flow| flow.get())),
         _ => Datum::None,
     }
 }

@@ -33,7 +33,9 @@ impl Found {
             Datum::ContentType(content_type) => Found::ContentType((*content_type).clone()),
             Datum::Word(word) => Found::Word(word),
             Datum::Json(json) => Found::Json(Bytes::copy_from_slice(json)),
-            Datum::List(items) => Found::List(items.iter().filter_map(Found::of).collect()),
+            list @ Datum::List(_) => {
+                Found::List(list.items().filter_map(|item| Found::of(&item.into())).collect())
+            }
         })
     }
 

@@ -141,7 +141,7 @@ pub(crate) fn write_float(writer: &mut Writer, number: f64) {
     }
 }
 
-fn write_integer(writer: &mut Writer, number: i64) {
+pub(crate) fn write_integer(writer: &mut Writer, number: i64) {
     serde_json::to_writer(writer.as_vec(), &number).expect("writing to a vector cannot fail");
 }
 

@@ -8,8 +8,7 @@ mod writer;
 mod written_key;
 
 pub(crate) use error::{SyntaxError, not_an_object};
-pub(crate) use grammar::Syntax;
-pub(crate) use grammar::write_float;
+pub(crate) use grammar::{Syntax, write_float, write_integer};
 pub(crate) use value::{Kind, Value, item_index, item_key};
 pub(crate) use writer::Writer;
 pub(crate) use written_key::WrittenKey;
