@@ -38,10 +38,6 @@ pub(super) const GROWTH: &str = "The data that a `write` touches, above all the 
     10000), from 4.9 to 7.2 µs. The number of flows has no visible effect: 10,000 connections in \
     one flow take 6.5 µs per delivery, in 10,000 flows 6.4. A larger cache would improve it.";
 
-pub(super) const ENCODE_FILE: &str = "0.6 µs for a response: half of it reads the value of each \
-    hole by the name of its field and moves it to where it is written, a sixth allocates and frees \
-    memory. Fields that the compiler of files turns into numbers would improve it.";
-
 pub(super) const RECORDED: &str = "The thread that writes the recording takes 10 % of the CPU, a \
     quarter of it to copy 1.3 KB a frame into the system's page cache; the rest is a note for each \
     frame and connection, in a queue that all share. Notes of a whole fan-out at once would \

@@ -186,8 +186,7 @@ fn decoding(dialects: &[String]) -> Vec<Row> {
             AtMost(2.0),
             "",
             beside_crates("encode"),
-        )
-        .explained_by(explanations::ENCODE_FILE),
+        ),
     ]
 }
 
