@@ -166,7 +166,7 @@ fn captured_stories(dialect: &dyn Dialect) -> Vec<Line> {
                 let headers = open.request.as_mut().map(|request| &mut request.headers);
                 headers.into_iter().for_each(|to| to.push(("user-agent".into(), title.clone())));
             }
-            // No gateway ends what nobody caused it to end.
+            // A close that another user of the story causes: here the client closes.
             Line::Close(close) if is_event => close.by = Some(Sender::Client),
             _ => {}
         }

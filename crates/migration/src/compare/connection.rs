@@ -65,10 +65,6 @@ struct SideState {
     signatures: HashMap<u64, usize>,
     /// The frames so far.
     count: u64,
-    /// The place of the newest frame that has one of the other side.
-    paired: u64,
-    /// The newest request that was answered.
-    answered: Option<u64>,
     close: Option<Close>,
     is_open: bool,
 }
@@ -81,6 +77,10 @@ pub(crate) struct Connection {
     dialect: Option<(String, String)>,
     open: Option<Box<Open>>,
     sides: [SideState; 2],
+    /// The newest request that the first server answered.
+    answered_by_a: Option<u64>,
+    /// The place of the newest frame of the second server that has one of the first.
+    paired_of_b: u64,
     /// The latest pairs of frames, by flow; `None` for answers.
     pairs: HashMap<Option<Id>, VecDeque<(u64, u64)>>,
     /// The bytes of the pairs, about.
@@ -110,6 +110,8 @@ impl Connection {
             dialect: None,
             open: None,
             sides: Default::default(),
+            answered_by_a: None,
+            paired_of_b: 0,
             pairs: HashMap::new(),
             pair_bytes: 0,
             held: 0,
@@ -194,8 +196,10 @@ impl Connection {
         let state = &mut self.sides[side as usize];
         let answers = state.attribution.answered(&marks);
         state.count += 1;
-        state.answered = state.answered.max(answers);
         let (order, after) = (state.count, state.attribution.count());
+        if side == Side::A {
+            self.answered_by_a = self.answered_by_a.max(answers);
+        }
         let route = self.route(side, answers);
         let normal = Normal::new(&frame, &payload, root.as_ref(), self.rules, route.as_ref());
         drop(root);
@@ -208,6 +212,7 @@ impl Connection {
                     Side::A => (arrived, other),
                     Side::B => (other, arrived),
                 };
+                self.paired_of_b = self.paired_of_b.max(b.order);
                 self.same(&a, &b, shared);
             }
             None => self.wait(side, arrived),
@@ -356,16 +361,8 @@ impl Connection {
         frame
     }
 
-    /// Notes that two frames have each other.
-    fn pair(&mut self, a: &Waiting, b: &Waiting) {
-        for (state, frame) in self.sides.iter_mut().zip([a, b]) {
-            state.paired = state.paired.max(frame.order);
-        }
-    }
-
     /// Counts two frames that are the same but for ids, tokens and times; learns their ids.
     fn same(&mut self, a: &Waiting, b: &Waiting, shared: &mut Shared<'_>) {
-        self.pair(a, b);
         for (a, b) in a.normal.ids.iter().zip(&b.normal.ids) {
             shared.ids.learn(a, b);
         }
@@ -445,8 +442,8 @@ impl Connection {
                 if let Some(index) = of_b.iter().position(fits)
                     && let (Some(a), Some(b)) = (of_a.take(), of_b[index].take())
                 {
+                    self.paired_of_b = self.paired_of_b.max(b.order);
                     if pass == 0 && is_out_of_turn(&a, &b) {
-                        self.pair(&a, &b);
                         self.report(Verdict::Order, Some(&a), Some(&b), Vec::new(), shared);
                     } else {
                         self.judge(&a, &b, shared);
@@ -485,14 +482,14 @@ impl Connection {
     /// True for a frame of the second server that the first one's client may have closed the
     /// connection before: the last ones, but for a further answer to one request.
     fn is_late(&self, b: &Waiting) -> bool {
-        let [of_a, of_b] = &self.sides;
-        let is_gone = of_a.close.as_ref().is_some_and(|close| close.by == Some(Sender::Client));
-        is_gone && b.order > of_b.paired && b.answers.is_none_or(|to| Some(to) > of_a.answered)
+        let close = self.sides[Side::A as usize].close.as_ref();
+        close.is_some_and(|close| close.by == Some(Sender::Client))
+            && b.order > self.paired_of_b
+            && b.answers.is_none_or(|to| Some(to) > self.answered_by_a)
     }
 
     /// Compares two frames field by field, and by meaning where they differ.
     fn judge(&mut self, a: &Waiting, b: &Waiting, shared: &mut Shared<'_>) {
-        self.pair(a, b);
         let route = self.route(Side::A, a.answers);
         let (of_a, of_b) = (payload_of(&a.frame), payload_of(&b.frame));
         let of_a: Payload<'_> = (&a.frame, &of_a);
