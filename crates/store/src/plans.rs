@@ -221,7 +221,7 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
             [1, 64].map(|length| (format!("{name} {length}"), statement.sql(backend, length))),
         );
     }
-    let queries: [(&str, &'static ListQuery); 16] = [
+    let queries: [(&str, &'static ListQuery); 17] = [
         ("message previews", &sql::MESSAGE_PREVIEWS),
         ("first members", &sql::FIRST_MEMBERS),
         ("first business members", &sql::FIRST_BUSINESS_MEMBERS),
@@ -230,6 +230,7 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("existing users", &sql::EXISTING_USERS),
         ("existing flows", &sql::EXISTING_FLOWS),
         ("newest versions", &sql::NEWEST_VERSIONS),
+        ("counts of members", &sql::FORGET_MEMBER_COUNTS),
         ("flows of members", &sql::MEMBER_FLOWS),
         ("users of members", &sql::MEMBER_USERS),
         ("identities of messages", &sql::MESSAGE_IDENTITIES),

@@ -72,6 +72,7 @@ macro_rules! store_suite {
             groups_are_counted_for_a_day
             added_members_are_counted_for_a_day
             strangers_are_counted_for_an_hour
+            each_departure_makes_room_for_one_member
             rights_come_before_limits
             concurrent_requests_share_a_quota
             sessions_beyond_the_limit_end_the_oldest
@@ -119,6 +120,7 @@ macro_rules! store_suite {
             a_refused_change_does_not_affect_concurrent_ones
             the_character_nul_is_refused_and_finds_nothing
             an_imported_world_keeps_its_numbers_order_and_times
+            imported_members_take_places_of_a_group
             a_repeated_import_changes_nothing
             messages_of_chats_keep_their_numbers_beside_those_of_groups
             messages_of_chats_keep_their_numbers_before_a_group_is_known

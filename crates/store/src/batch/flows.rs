@@ -244,17 +244,17 @@ impl Batch {
         Ok((count("members")?, count("listed")?))
     }
 
-    /// Gives a flow a new commit time, and returns it.
-    pub(super) async fn touch_flow(
+    /// Gives a flow that has fewer members than before a new commit time.
+    pub(super) async fn members_removed(
         &mut self,
         flow: FlowId,
+        removed: usize,
         now: Timestamp,
-    ) -> Result<Timestamp, StoreError> {
+    ) -> Result<(), StoreError> {
         let changed_at = self.next_commit_time(now);
-        let values = vec![changed_at.micros().into(), flow.get().into()];
-        sql::execute(&self.transaction, "UPDATE flow SET changed_at = $1 WHERE id = $2", values)
-            .await?;
-        Ok(changed_at)
+        let removed = i64::try_from(removed).map_err(corrupt)?;
+        let values = vec![changed_at.micros().into(), removed.into(), flow.get().into()];
+        sql::execute(&self.transaction, sql::MEMBERS_REMOVED, values).await.map(drop)
     }
 
     pub(crate) async fn add_members(
@@ -275,11 +275,15 @@ impl Batch {
         if listed > 0 {
             return Err(Fault::AlreadyMember.into());
         }
-        limits.check_members(members + users.len())?;
+        let members = members + users.len();
+        limits.check_members(members)?;
         if added.is_empty() {
             return Ok(());
         }
-        let joined_at = self.touch_flow(flow, now).await?;
+        let joined_at = self.next_commit_time(now);
+        let members = i64::try_from(members).map_err(corrupt)?;
+        let values = vec![joined_at.micros().into(), members.into(), flow.get().into()];
+        sql::execute(&self.transaction, sql::MEMBERS_ADDED, values).await?;
         self.insert_members(flow, &added, None, joined_at).await?;
         self.publish(now, origin, EventKind::MembersAdded { flow, users: added, version });
         Ok(())
@@ -312,7 +316,7 @@ impl Batch {
                 removed.filter(member::Column::UserId.is_in(list.into_iter().map(UserId::get)));
             removed.exec(&self.transaction).await.map_err(store_error)?;
         }
-        self.touch_flow(flow, now).await?;
+        self.members_removed(flow, users.len(), now).await?;
         self.publish(now, origin, EventKind::MembersRemoved { flow, users });
         Ok(())
     }
@@ -338,7 +342,7 @@ impl Batch {
         }
         let statement = "DELETE FROM member WHERE flow_id = $1 AND user_id = $2";
         sql::execute(&self.transaction, statement, values).await?;
-        self.touch_flow(flow, now).await?;
+        self.members_removed(flow, 1, now).await?;
         self.publish(now, origin, EventKind::MembersRemoved { flow, users: vec![user] });
         Ok(None)
     }

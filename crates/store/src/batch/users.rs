@@ -200,7 +200,7 @@ impl Batch {
             .map_err(store_error)?;
         for membership in memberships {
             let flow = flow_id(membership.flow_id)?;
-            self.touch_flow(flow, now).await?;
+            self.members_removed(flow, 1, now).await?;
             self.publish(now, None, EventKind::MembersRemoved { flow, users: vec![id] });
         }
         self.end_sessions(id, now).await

@@ -35,6 +35,7 @@ mod m000029_groups_apart;
 mod m000033_routes;
 mod m000034_listed_logins;
 mod m000035_message_references;
+mod m000036_member_count;
 mod statements;
 
 pub(crate) struct Migrator;
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m000033_routes::Migration),
             Box::new(m000034_listed_logins::Migration),
             Box::new(m000035_message_references::Migration),
+            Box::new(m000036_member_count::Migration),
         ]
     }
 }

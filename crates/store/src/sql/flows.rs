@@ -80,15 +80,26 @@ pub(crate) static MEMBERSHIPS: LazyLock<ListStatement> = LazyLock::new(|| {
     })
 });
 
-/// The number of a flow's members, and the number of some users among them: flow, users.
+/// The number of a flow's members, which is counted only where it is not known, and the number of
+/// some users among them: flow, users.
 pub(crate) static COUNT_MEMBERS: LazyLock<ListQuery> = LazyLock::new(|| {
     ListQuery::new("l.user_id", Type::Integer, 2, |condition| {
         format!(
-            "SELECT (SELECT count(*) FROM member a WHERE a.flow_id = $1) AS members, \
-             (SELECT count(*) FROM member l WHERE l.flow_id = $1 AND {condition}) AS listed"
+            "SELECT coalesce(f.member_count, \
+             (SELECT count(*) FROM member a WHERE a.flow_id = f.id)) AS members, \
+             (SELECT count(*) FROM member l WHERE l.flow_id = f.id AND {condition}) AS listed \
+             FROM flow f WHERE f.id = $1"
         )
     })
 });
+
+/// Notes that a flow has more members: commit time, number of them now, flow.
+pub(crate) const MEMBERS_ADDED: &str =
+    "UPDATE flow SET changed_at = $1, member_count = $2 WHERE id = $3";
+
+/// Notes that a flow has fewer members: commit time, number of those removed, flow.
+pub(crate) const MEMBERS_REMOVED: &str =
+    "UPDATE flow SET changed_at = $1, member_count = member_count - $2 WHERE id = $3";
 
 /// Inserts members who have read nothing: flow, the one who has acted, time of joining, users.
 pub(crate) fn insert_members(backend: DbBackend) -> &'static str {

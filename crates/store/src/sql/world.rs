@@ -142,6 +142,11 @@ pub(crate) static MEMBER_FLOWS: LazyLock<ListQuery> = LazyLock::new(|| {
     by_id("SELECT id, owner_id, pair, created_at FROM flow WHERE deleted_at IS NULL AND")
 });
 
+/// Has the members of these flows counted again when their number is next needed.
+pub(crate) static FORGET_MEMBER_COUNTS: LazyLock<ListQuery> = LazyLock::new(|| {
+    by_id("UPDATE flow SET member_count = NULL WHERE member_count IS NOT NULL AND")
+});
+
 /// Those of these users that are not deleted, with their tariffs.
 pub(crate) static MEMBER_USERS: LazyLock<ListQuery> =
     LazyLock::new(|| by_id("SELECT id, business FROM \"user\" WHERE deleted_at IS NULL AND"));

@@ -132,6 +132,36 @@ pub async fn rights_come_before_limits(fixture: &mut Fixture) {
     );
 }
 
+/// A place that a member leaves, in whichever way, is free for another one, and no more than that.
+pub async fn each_departure_makes_room_for_one_member(fixture: &mut Fixture) {
+    let [anna, boris, clara, dora, elena] =
+        fixture.users(["anna", "boris", "clara", "dora", "elena"]).await;
+    let group = fixture.group(&anna, &[&boris, &clara]).await;
+    let (store, now) = (fixture.store.clone(), fixture.tick());
+    let limits = FlowLimits { max_members: 4, ..FlowLimits::NONE };
+    let add = async |user: &User| {
+        store.add_members(group.id, anna.id, &[user.id], limits, None, now).await
+    };
+    let is_full = async |user: &User| {
+        let over = add(user).await;
+        matches!(over, Err(StoreError::Refused(Fault::Invalid { field: "users", .. })))
+    };
+    assert_eq!(add(&dora).await, Ok(()));
+    assert!(is_full(&elena).await);
+    let removed = store.remove_members(group.id, anna.id, &[boris.id, dora.id], None, now).await;
+    assert_eq!(removed, Ok(()));
+    assert_eq!(add(&elena).await, Ok(()));
+    assert_eq!(add(&dora).await, Ok(()));
+    assert!(is_full(&boris).await);
+    assert_eq!(store.leave(group.id, dora.id, None, now).await, Ok(None));
+    assert_eq!(add(&boris).await, Ok(()));
+    assert!(is_full(&dora).await);
+    assert_eq!(store.delete_user(boris.id, now).await, Ok(()));
+    assert_eq!(add(&dora).await, Ok(()));
+    let frida = fixture.user("frida").await;
+    assert!(is_full(&frida).await);
+}
+
 /// As many succeed as the quota has.
 pub async fn concurrent_requests_share_a_quota(fixture: &mut Fixture) {
     const LIMIT: u32 = 5;

@@ -2,8 +2,9 @@
 
 use super::fixture::{Fixture, editing, new_user};
 use crate::ports::{
-    AccountKey, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote, ImportOutcomes,
-    ImportPosition, ImportState, ImportUser, Imported, LastIds, NewUser, StoredContent,
+    AccountKey, FlowLimits, ImportChunk, ImportFlow, ImportMember, ImportMessage, ImportNote,
+    ImportOutcomes, ImportPosition, ImportState, ImportUser, Imported, LastIds, NewUser,
+    StoreError, StoredContent,
 };
 use tolmach_domain::{
     Content, ExternalId, Fault, FlowId, FlowKind, IdNamespace, Message, MessageId, ObjectId,
@@ -165,6 +166,28 @@ pub async fn a_repeated_import_changes_nothing(fixture: &mut Fixture) {
     let mut found = fixture.store.imported_users(&source(), &known).await.expect("readable");
     found.sort_unstable();
     assert_eq!(found, [ExternalId(50), ExternalId(70)]);
+}
+
+/// Whether the flow had its members counted before they came, or not.
+pub async fn imported_members_take_places_of_a_group(fixture: &mut Fixture) {
+    fixture.import(world()).await;
+    let [carol, dave] = fixture.users(["carol", "dave"]).await;
+    let (store, now) = (fixture.store.clone(), fixture.tick());
+    let (flow, by) = (FlowId::new(7).expect("an id"), UserId::new(70).expect("an id"));
+    let limits = FlowLimits { max_members: 4, ..FlowLimits::NONE };
+    let add = async |user: UserId| store.add_members(flow, by, &[user], limits, None, now).await;
+    assert_eq!(add(carol.id).await, Ok(()));
+    let chunk = ImportChunk {
+        users: vec![user(90, "elena")],
+        members: vec![member(7, 90, None)],
+        ..ImportChunk::new(source())
+    };
+    assert_eq!(fixture.import(chunk).await.members, [Imported::New((), None)]);
+    let over = add(dave.id).await;
+    assert!(
+        matches!(over, Err(StoreError::Refused(Fault::Invalid { field: "users", .. }))),
+        "{over:?}"
+    );
 }
 
 /// Each message of a source that numbered groups apart has a row, so that its number is not taken

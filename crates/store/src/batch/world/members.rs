@@ -52,6 +52,7 @@ impl Batch {
         let mut context = self.member_context(&distinct(pairs), &read).await?;
         let mut outcomes = Vec::with_capacity(members.len());
         let mut rows = Vec::with_capacity(members.len());
+        let mut larger = Vec::new();
         for member in members {
             let flow = flows.get(&member.flow).copied().unwrap_or_default();
             let user = users.get(&member.user).copied().unwrap_or_default();
@@ -72,11 +73,13 @@ impl Batch {
                         business.into(),
                     ]);
                     context.members.insert((flow, user));
+                    larger.push(flow);
                     Imported::New((), note)
                 }
             });
         }
         sql::INSERT_MEMBERS.execute(&self.transaction, rows).await?;
+        self.listed(&sql::FORGET_MEMBER_COUNTS, larger.into_iter()).await?;
         Ok(outcomes)
     }
 
