@@ -165,7 +165,7 @@ fn statements(backend: DbBackend) -> Vec<(String, &'static str)> {
         ("members of a flow".into(), &sql::MEMBERS),
         ("flow and membership".into(), &sql::FLOW_AND_MEMBERSHIP),
         ("acquaintances".into(), sql::ACQUAINTANCES.sql(backend)),
-        ("count of members".into(), sql::COUNT_MEMBERS.sql(backend)),
+        ("count of members".into(), sql::COUNT_MEMBERS),
         ("versions".into(), sql::TAKE_VERSIONS),
         ("changed flows of some".into(), sql::SOME_FLOWS_CHANGED_AFTER.sql(backend)),
         ("flow key".into(), &sql::FLOW_KEY),

@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult,
     IntoActiveModel, QueryFilter, Set,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tolmach_domain::{
     EventKind, Fault, Flow, FlowId, FlowKind, FlowKindFilter, Origin, PhotoKey, Timestamp, UserId,
     UserSummary, Version,
@@ -229,19 +229,22 @@ impl Batch {
         Ok(found)
     }
 
-    /// The number of a flow's members, and the number of these users among them.
-    async fn count_members(
+    /// The number of a flow's members.
+    async fn count_members(&self, flow: FlowId) -> Result<usize, StoreError> {
+        let values = vec![flow.get().into()];
+        let row = sql::row(&self.transaction, sql::COUNT_MEMBERS, values).await?;
+        let row = row.ok_or_else(|| corrupt("a count without a row"))?;
+        usize::try_from(get::<i64>(&row, "members")?).map_err(corrupt)
+    }
+
+    /// The memberships of these users in a flow, as pairs of flow and user.
+    async fn members_among(
         &self,
         flow: FlowId,
         users: &[UserId],
-    ) -> Result<(usize, usize), StoreError> {
-        let backend = self.transaction.get_database_backend();
-        let list = sql::integer_list(backend, users.iter().map(|user| user.get()))?;
-        let values = vec![flow.get().into(), list];
-        let row = sql::row(&self.transaction, sql::COUNT_MEMBERS.sql(backend), values).await?;
-        let row = row.ok_or_else(|| corrupt("a count without a row"))?;
-        let count = |column| usize::try_from(get::<i64>(&row, column)?).map_err(corrupt);
-        Ok((count("members")?, count("listed")?))
+    ) -> Result<HashSet<(i64, i64)>, StoreError> {
+        let pairs: Vec<(i64, i64)> = users.iter().map(|user| (flow.get(), user.get())).collect();
+        self.memberships(&pairs).await
     }
 
     /// Gives a flow that has fewer members than before a new commit time.
@@ -271,11 +274,10 @@ impl Batch {
         self.spend(by, Quota::Members, users.len(), &limits, now).await?;
         self.check_blocks(by, &users).await?;
         let added = self.user_summaries(&users).await?;
-        let (members, listed) = self.count_members(flow, &users).await?;
-        if listed > 0 {
+        if !self.members_among(flow, &users).await?.is_empty() {
             return Err(Fault::AlreadyMember.into());
         }
-        let members = members + users.len();
+        let members = self.count_members(flow).await? + users.len();
         limits.check_members(members)?;
         if added.is_empty() {
             return Ok(());
@@ -299,8 +301,7 @@ impl Batch {
     ) -> Result<(), StoreError> {
         self.owned(flow, by, FlowKindFilter::Shared).await?;
         let users = distinct(users);
-        let pairs: Vec<(i64, i64)> = users.iter().map(|user| (flow.get(), user.get())).collect();
-        if self.memberships(&pairs).await?.len() < users.len() {
+        if self.members_among(flow, &users).await?.len() < users.len() {
             return Err(Fault::NotMember.into());
         }
         if users.contains(&by) {

@@ -80,18 +80,10 @@ pub(crate) static MEMBERSHIPS: LazyLock<ListStatement> = LazyLock::new(|| {
     })
 });
 
-/// The number of a flow's members, which is counted only where it is not known, and the number of
-/// some users among them: flow, users.
-pub(crate) static COUNT_MEMBERS: LazyLock<ListQuery> = LazyLock::new(|| {
-    ListQuery::new("l.user_id", Type::Integer, 2, |condition| {
-        format!(
-            "SELECT coalesce(f.member_count, \
-             (SELECT count(*) FROM member a WHERE a.flow_id = f.id)) AS members, \
-             (SELECT count(*) FROM member l WHERE l.flow_id = f.id AND {condition}) AS listed \
-             FROM flow f WHERE f.id = $1"
-        )
-    })
-});
+/// The number of a flow's members, which are counted only where it is not known: flow.
+pub(crate) const COUNT_MEMBERS: &str = "\
+    SELECT coalesce(f.member_count, (SELECT count(*) FROM member mb WHERE mb.flow_id = f.id)) \
+    AS members FROM flow f WHERE f.id = $1";
 
 /// Notes that a flow has more members: commit time, number of them now, flow.
 pub(crate) const MEMBERS_ADDED: &str =
