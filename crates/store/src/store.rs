@@ -7,6 +7,7 @@ use crate::deadline::Deadline;
 use crate::error::store_error;
 use crate::job::{Change, Work};
 use crate::job_queue::{JobQueue, Owner, closed};
+use crate::message_indexes::{self, MessageIndexes};
 use crate::options::{Counters, Options, ReadConnections, Stats};
 use crate::read_turns::{ReadClass, ReadTurn, ReadTurns, TurnConnections};
 use crate::scope::Scope;
@@ -26,7 +27,10 @@ use tolmach_engine::ports::{Bus, Store, StoreError};
 /// Brings a database up to date and returns the names of the migrations that were applied. Safe
 /// beside a running gateway and beside another migration.
 pub async fn migrate(url: &str) -> Result<Vec<String>, StoreError> {
-    connect::migrate(&Target::parse(url)?, Options::default().timeout).await
+    let (target, timeout) = (Target::parse(url)?, Options::default().timeout);
+    let applied = connect::migrate(&target, timeout).await?;
+    message_indexes::make_missing(&target, timeout).await?;
+    Ok(applied)
 }
 
 /// Describes the database that a URL names, without secrets, after checking that its server answers
@@ -69,6 +73,8 @@ pub struct SqlStore {
     closed: AtomicBool,
     counters: Arc<Counters>,
     options: Options,
+    /// Those of a store that imports.
+    pub(crate) message_indexes: Option<MessageIndexes>,
 }
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -99,6 +105,12 @@ impl SqlStore {
         for name in connect::migrate(&target, options.timeout).await? {
             tracing::info!(name, "a migration was applied");
         }
+        let message_indexes = if options.is_import {
+            Some(MessageIndexes::for_import(&target, &options).await?)
+        } else {
+            message_indexes::make_missing(&target, options.timeout).await?;
+            None
+        };
         let ReadConnections { points, pages, scans } = options.split_read_connections();
         let readers = target.connect_readers(Reads::Any, points, options.timeout).await?;
         let pages = connect_each(&target, Reads::Pages, pages, options.timeout).await?;
@@ -126,6 +138,7 @@ impl SqlStore {
             closed: AtomicBool::new(false),
             counters,
             options,
+            message_indexes,
         }))
     }
 

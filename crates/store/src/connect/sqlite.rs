@@ -5,7 +5,8 @@ use super::read_limit::ReadLimit;
 use super::usage::{STATEMENT_CACHE, Use};
 use crate::error::{is_locked, store_error};
 use sea_orm::sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode,
+    SqliteSynchronous,
 };
 use sea_orm::sqlx::{self, ConnectOptions as _};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
@@ -126,10 +127,33 @@ impl File {
         Ok((connection, limit))
     }
 
+    /// A connection for long work that no other one has beside it, in no process.
+    pub(super) async fn connect_alone(
+        &self,
+        timeout: Duration,
+    ) -> Result<Option<DatabaseConnection>, StoreError> {
+        let alone = move |options| {
+            let options = configured(options, Use::Maintain, timeout);
+            options.locking_mode(SqliteLockingMode::Exclusive).busy_timeout(Duration::ZERO)
+        };
+        match self.connect_with(alone).await {
+            Ok(database) => Ok(Some(database)),
+            Err(error) if is_locked(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn connect_once(
         &self,
         usage: Use,
         timeout: Duration,
+    ) -> Result<DatabaseConnection, StoreError> {
+        self.connect_with(move |options| configured(options, usage, timeout)).await
+    }
+
+    async fn connect_with(
+        &self,
+        configure: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
     ) -> Result<DatabaseConnection, StoreError> {
         let mut options = ConnectOptions::new(&self.url);
         options
@@ -139,7 +163,7 @@ impl File {
             .test_before_acquire(false);
         // A connection to a file does not break while idle.
         options.idle_timeout(None).max_lifetime(None);
-        options.map_sqlx_sqlite_opts(move |options| configured(options, usage, timeout));
+        options.map_sqlx_sqlite_opts(configure);
         Database::connect(options).await.map_err(store_error)
     }
 }
@@ -172,8 +196,11 @@ fn configured(
         options.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
     };
     match usage {
-        // A new file can give free pages back from the beginning.
-        Use::Maintain => write(options).auto_vacuum(SqliteAutoVacuum::Incremental),
+        // A new file can give free pages back from the beginning. A copy of the file and the rows
+        // that are sorted for an index are too large for memory.
+        Use::Maintain => {
+            write(options).auto_vacuum(SqliteAutoVacuum::Incremental).pragma("temp_store", "FILE")
+        }
         Use::Write => write(options),
         // An import that loses its last commits is resumed where they are missing.
         Use::Import => options

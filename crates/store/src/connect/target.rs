@@ -67,6 +67,18 @@ impl Target {
         }
     }
 
+    /// A connection for long work that no other one has beside it: `None` if a file is open
+    /// elsewhere, and for a server.
+    pub(crate) async fn connect_alone(
+        &self,
+        timeout: Duration,
+    ) -> Result<Option<DatabaseConnection>, StoreError> {
+        match self {
+            Self::Sqlite(file) => file.connect_alone(timeout).await,
+            Self::Postgres(_) => Ok(None),
+        }
+    }
+
     /// Connections that read. `timeout` is the time limit of one call of the store: SQLite
     /// interrupts the statements of a call then, a server each statement that takes as long.
     pub(crate) async fn connect_readers(

@@ -35,11 +35,17 @@ impl WorldStore for SqlStore {
     ) -> Result<ImportOutcomes, StoreError> {
         let size = chunk.messages.iter().map(|message| message.content.size()).sum::<usize>();
         let size = size + chunk.len() * RECORD_SIZE;
+        if let Some(indexes) = &self.message_indexes {
+            indexes.before_import(&chunk).await?;
+        }
         self.count_grown_tables().await;
         self.write(size, move |batch| Box::pin(batch.import(chunk, now))).await
     }
 
     async fn end_import(&self, source: &IdNamespace) -> Result<(), StoreError> {
+        if let Some(indexes) = &self.message_indexes {
+            indexes.after_import().await?;
+        }
         let source = source.clone();
         self.write(0, move |batch| Box::pin(async move { batch.end_import(&source).await })).await
     }

@@ -55,6 +55,9 @@ pub(super) async fn databases(
         importer.flush().await?;
         match done {
             Ok(()) => {
+                if passes == 0 {
+                    importer.end().await?;
+                }
                 report(&name, &before, importer, began, passes == 0);
                 passes += 1;
                 let has_deferred = importer.totals.deferred > before.deferred;

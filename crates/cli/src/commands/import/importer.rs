@@ -263,12 +263,18 @@ impl Importer {
     /// Stores what is left, and ends the import.
     pub(super) async fn finish(&mut self) -> Result<(), CliError> {
         self.flush().await?;
-        if let Some(source) = &self.source {
-            self.means.engine.end_import(source).await?;
-        }
+        self.end().await?;
         self.refusals.finish()?;
         match self.resume_at {
             Some(position) => Err(RuntimeError::ImportChanged { lines: position.lines }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the import of what was stored. More may follow.
+    pub(super) async fn end(&self) -> Result<(), CliError> {
+        match &self.source {
+            Some(source) => Ok(self.means.engine.end_import(source).await?),
             None => Ok(()),
         }
     }
