@@ -281,8 +281,8 @@ pub(crate) struct PruneArguments {
     /// Then write the SQLite file anew, so that it is as small as can be
     ///
     /// Needed once for a file of release 0.1, which cannot shrink otherwise. It takes some seconds
-    /// for each gigabyte, and twice the new size in free space; meanwhile gateways cannot write,
-    /// and answer changes as unavailable.
+    /// for each gigabyte, and twice the new size in free space: beside the file, and in the folder
+    /// for temporary files. Meanwhile gateways cannot write, and answer changes as unavailable.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) compact: bool,
 }

@@ -33,7 +33,8 @@ impl Compaction {
     }
 
     /// Writes the file anew. From then on housekeeping gives free pages back. Others can read
-    /// meanwhile and cannot write. Needs free space on the disk of twice the new size.
+    /// meanwhile and cannot write. Needs the new size in free space on the disk of the file, and
+    /// again on that of temporary files.
     pub async fn run(self) -> Result<Compacted, StoreError> {
         let database = self.0.connect(Use::Maintain, Options::default().timeout).await?;
         let compacted = rewrite(&database).await;
