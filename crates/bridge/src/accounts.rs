@@ -108,7 +108,7 @@ impl LinkTask {
             None => {
                 // A login from before the bridge was started.
                 let command = Command::Refresh { token: token.clone() };
-                let answered = match self.attempt(&command, NOBODY).await {
+                let answered = match self.attempt(command, NOBODY).await {
                     Err(Refusal::Unsupported) => {
                         return Err(Refusal::Fault(Fault::Unauthenticated));
                     }
@@ -146,7 +146,7 @@ impl LinkTask {
         if !is_named {
             return Err(Refusal::Fault(Fault::Unauthenticated));
         }
-        let outcome = self.attempt(&Command::Logout { login: None }, caller).await;
+        let outcome = self.attempt(Command::Logout { login: None }, caller).await;
         if let Err(Refusal::Fault(fault)) = outcome {
             return Err(Refusal::Fault(fault));
         }
@@ -157,7 +157,7 @@ impl LinkTask {
     /// The caller's own record: as the upstream tells it, or as the login has told.
     pub(crate) async fn own_user(&mut self, caller: Caller<'_>) -> Result<Answer, Refusal> {
         let session = caller.session.ok_or(Refusal::Fault(Fault::Unauthenticated))?;
-        match self.attempt(&Command::GetUser { user: UserRef::Me }, caller).await {
+        match self.attempt(Command::GetUser { user: UserRef::Me }, caller).await {
             Ok(answered) => {
                 let answer = answered.outcome.map_err(Refusal::Fault)?;
                 if let Answer::User(user) = &answer {
@@ -182,7 +182,7 @@ impl LinkTask {
     ) -> Result<Answer, Refusal> {
         let session = caller.session.ok_or(Refusal::Fault(Fault::Unauthenticated))?;
         let command = Command::CreateProfile(Box::new(profile.clone()));
-        match self.attempt(&command, caller).await {
+        match self.attempt(command, caller).await {
             Ok(answered) => {
                 let answer = answered.outcome.map_err(Refusal::Fault)?;
                 self.learn_user(session, None).await;
@@ -216,7 +216,7 @@ impl LinkTask {
             Command::ListFlows { limit: Some(1), offset: 0, members: false },
         ];
         let mut proven = Err(Fault::Unauthenticated);
-        for proof in &proofs {
+        for proof in proofs {
             proven = match self.attempt(proof, caller).await {
                 Err(Refusal::Unsupported) => continue,
                 Err(Refusal::Fault(fault)) => Err(fault),
@@ -266,9 +266,9 @@ impl LinkTask {
             let grant = GrantKind::Pair;
             attempts.extend(with_grants(&Command::Login { identifier, password, grant }));
         }
-        for command in &attempts {
-            let draft = Draft { command, authority: Authority::Member, session: None };
-            match self.transport.request(&draft, &mut self.deliveries).await {
+        for command in attempts {
+            let mut draft = Draft::new(command, Authority::Member, None);
+            match self.transport.request(&mut draft, &mut self.deliveries).await {
                 Attempt::Answered(answered) => {
                     let Ok(Answer::Granted(grant)) = &answered.outcome else { continue };
                     if grant.tokens == Tokens::Connection {
@@ -294,7 +294,7 @@ impl LinkTask {
         access: &Access,
     ) -> Result<Option<Arc<Session>>, Refusal> {
         for form in with_grants(command) {
-            let answered = match self.attempt(&form, NOBODY).await {
+            let answered = match self.attempt(form, NOBODY).await {
                 Err(Refusal::Unsupported) => continue,
                 Err(refusal) => return Err(refusal),
                 Ok(answered) => answered,
@@ -337,7 +337,7 @@ impl LinkTask {
         let get = Command::GetUser { user: UserRef::Me };
         let mut profile = profile;
         loop {
-            let Ok(answered) = self.attempt(&get, caller).await else { return };
+            let Ok(answered) = self.attempt(get.clone(), caller).await else { return };
             match (answered.outcome, profile.take()) {
                 (Ok(Answer::User(user)), _) => {
                     session.account().user = *user;
@@ -345,7 +345,7 @@ impl LinkTask {
                 }
                 (Err(Fault::NoProfile | Fault::NoSuchUser), Some(profile)) => {
                     let create = Command::CreateProfile(Box::new(profile.clone()));
-                    if self.attempt(&create, caller).await.is_err() {
+                    if self.attempt(create, caller).await.is_err() {
                         return;
                     }
                 }

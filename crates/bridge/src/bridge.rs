@@ -21,8 +21,8 @@ use tolmach_engine::Principal;
 use tolmach_engine::ports::Entropy;
 use tolmach_server::{MirrorSlot, Upstream, UpstreamClient, UpstreamConnection, UpstreamOutcome};
 
-/// The time for which a connection's token is not looked up again. The tables of logins note each
-/// look as a use, which costs more than the rest of a proof.
+/// The time for which a connection's token or login is not looked up again. The tables of logins
+/// note each look as a use, which costs more than the rest of a proof.
 const PROOF_AGE: Duration = Duration::from_secs(10);
 
 /// A server of one dialect that clients of other dialects talk to.
@@ -104,12 +104,14 @@ struct BridgedConnection {
     session: Option<Arc<Session>>,
     /// The token that has proven it last, and the time at which the tables were asked for it.
     proof: Option<(Secret, Instant)>,
+    /// The time at which the tables were asked for the login by its number.
+    looked_up_at: Option<Instant>,
 }
 
 impl BridgedConnection {
     fn new(shared: &Arc<Shared>, pool: &Cache<SessionId, Link>, client: UpstreamClient) -> Self {
         let (shared, pool) = (shared.clone(), pool.clone());
-        Self { shared, pool, client, link: None, session: None, proof: None }
+        Self { shared, pool, client, link: None, session: None, proof: None, looked_up_at: None }
     }
 
     /// The token that has proven the login a short time ago.
@@ -152,10 +154,11 @@ impl BridgedConnection {
 
     fn session(&mut self, id: SessionId) -> Option<Arc<Session>> {
         let is_recent = self.session.as_ref().is_some_and(|session| session.id == id)
-            && self.recent_proof().is_some();
+            && (self.recent_proof().is_some()
+                || self.looked_up_at.is_some_and(|at| at.elapsed() < PROOF_AGE));
         // Used, so that it is not the next to be forgotten.
         if !is_recent && let Some(session) = self.shared.sessions.by_id(id) {
-            self.session = Some(session);
+            (self.session, self.looked_up_at) = (Some(session), Some(Instant::now()));
         }
         let session = self.session.as_ref();
         session.filter(|session| session.id == id && !session.is_ended()).cloned()

@@ -198,11 +198,16 @@ impl Deliveries {
         self.push(event);
     }
 
-    /// Gives the client the event of its own request.
+    /// True if the client has a use for the events of its own requests.
+    pub(crate) fn wants_own(&self) -> bool {
+        self.sink.as_ref().is_some_and(EventSink::wants_own)
+    }
+
+    /// Gives the client the event of its own request, whose messages are those of the answer.
     pub(crate) fn deliver_own(&mut self, mut event: Event, client_tag: Option<Bytes>) {
-        self.complete(&mut event.kind);
-        if let EventKind::Posted(message) = &event.kind {
-            self.note(message);
+        match &mut event.kind {
+            EventKind::Posted(message) => self.note(message),
+            kind => self.complete(kind),
         }
         let (connection, dialect) = self.client;
         event.origin = Some(Origin { connection, dialect, client_tag });
@@ -216,15 +221,19 @@ impl Deliveries {
         }
         let author = &mut message.author;
         if let Some(session) = &self.session {
-            let account = session.account();
+            let mut account = session.account();
+            if author.id == account.user.id {
+                *author = account.summary();
+                return;
+            }
             let own = &account.user;
             // Elsewhere the name of an author may be one that anybody can choose.
             let is_login = |user: UserId, login: &str| user == placeholder_user_id(login);
             let is_named = !own.login.is_empty()
                 && (is_login(own.id, &own.login) || is_login(author.id, &author.login))
                 && author.login.to_lowercase() == own.login.to_lowercase();
-            if author.id == own.id || is_named {
-                *author = own.summary();
+            if is_named {
+                *author = account.summary();
                 return;
             }
         }

@@ -1,14 +1,50 @@
 //! The forms of a command: a wire may have a request for one of them only.
 
 use crate::directory::Directory;
-use tolmach_domain::{Command, FlowId, FlowKindFilter, GrantKind, HistoryRange, UserRef};
+use std::{array, vec};
+use tolmach_domain::{
+    Command, FlowId, FlowKindFilter, GrantKind, HistoryRange, NewMessage, UserRef,
+};
 
 /// The most messages of a page, where a wire reads pages only.
 pub(crate) const PAGE: u32 = 100;
 
 /// The forms of a command, the closest first: the command itself, then those that ask for the same
 /// or for more, of which the answer is reduced to what was asked ([`crate::completion`]).
-pub(crate) fn forms(command: &Command, directory: &Directory) -> Vec<Command> {
+pub(crate) enum Forms<'a> {
+    /// Those of a message to send, made one by one: its content may be large.
+    Message(&'a NewMessage, array::IntoIter<FlowKindFilter, 2>),
+    Listed(vec::IntoIter<Command>),
+}
+
+impl<'a> Forms<'a> {
+    pub(crate) fn new(command: &'a Command, directory: &Directory) -> Self {
+        match command {
+            Command::Send(message) => {
+                let kinds = kinds_of(message.flow, message.kinds, directory);
+                Self::Message(message, kinds.into_iter())
+            }
+            command => Self::Listed(listed(command, directory).into_iter()),
+        }
+    }
+}
+
+impl Iterator for Forms<'_> {
+    type Item = Command;
+
+    fn next(&mut self) -> Option<Command> {
+        match self {
+            Self::Message(message, kinds) => kinds.next().map(|kinds| {
+                let NewMessage { flow, content, key, .. } = message;
+                let (flow, content, key) = (*flow, content.clone(), key.clone());
+                Command::Send(Box::new(NewMessage { flow, kinds, content, key }))
+            }),
+            Self::Listed(forms) => forms.next(),
+        }
+    }
+}
+
+fn listed(command: &Command, directory: &Directory) -> Vec<Command> {
     match command {
         Command::History { flow, kinds, range, mark_read } => {
             let newest = HistoryRange::Newest { limit: PAGE, offset: 0 };
@@ -32,14 +68,8 @@ pub(crate) fn forms(command: &Command, directory: &Directory) -> Vec<Command> {
             }
             forms
         }
-        Command::Send(message) => kinds_of(message.flow, message.kinds, directory)
-            .map(|kinds| {
-                let mut form = message.clone();
-                form.kinds = kinds;
-                Command::Send(form)
-            })
-            .collect(),
         Command::GetFlow { flow, kinds, members } => kinds_of(*flow, *kinds, directory)
+            .into_iter()
             .flat_map(|kinds| {
                 [*members, !*members].map(|members| Command::GetFlow {
                     flow: *flow,
@@ -49,6 +79,7 @@ pub(crate) fn forms(command: &Command, directory: &Directory) -> Vec<Command> {
             })
             .collect(),
         Command::DeleteFlow { flow, kinds } => kinds_of(*flow, *kinds, directory)
+            .into_iter()
             .map(|kinds| Command::DeleteFlow { flow: *flow, kinds })
             .collect(),
         Command::ListFlows { limit, offset, members } => [*members, !*members]
@@ -120,18 +151,13 @@ pub(crate) fn is_repeatable(command: &Command) -> bool {
 
 /// The kinds of flow that a request may name: those that were asked for, and where that was any,
 /// groups and channels too, the known kind first.
-fn kinds_of(
-    flow: FlowId,
-    asked: FlowKindFilter,
-    directory: &Directory,
-) -> impl Iterator<Item = FlowKindFilter> {
+fn kinds_of(flow: FlowId, asked: FlowKindFilter, directory: &Directory) -> [FlowKindFilter; 2] {
     use FlowKindFilter::{Any, Chat, Shared};
-    let kinds = match asked {
-        Any if directory.is_shared(flow) => vec![Shared, Any],
-        Any => vec![Any, Shared],
-        Chat | Shared => vec![asked, Any],
-    };
-    kinds.into_iter()
+    match asked {
+        Any if directory.is_shared(flow) => [Shared, Any],
+        Any => [Any, Shared],
+        Chat | Shared => [asked, Any],
+    }
 }
 
 fn with_other_form(user: &UserRef, directory: &Directory) -> impl Iterator<Item = UserRef> {
@@ -141,7 +167,7 @@ fn with_other_form(user: &UserRef, directory: &Directory) -> impl Iterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tolmach_domain::{FlowKind, UserId};
+    use tolmach_domain::{Content, FlowKind, UserId};
 
     #[test]
     fn the_first_form_is_the_command_itself_unless_more_is_known() {
@@ -153,10 +179,16 @@ mod tests {
             range: HistoryRange::All,
             mark_read: true,
         };
-        assert_eq!(forms(&history, &directory)[0], history);
+        assert_eq!(Forms::new(&history, &directory).next().as_ref(), Some(&history));
         directory.learn_flow(flow, FlowKind::Group);
-        let first = forms(&history, &directory).remove(0);
-        assert!(matches!(first, Command::History { kinds: FlowKindFilter::Shared, .. }));
+        let first = Forms::new(&history, &directory).next();
+        assert!(matches!(first, Some(Command::History { kinds: FlowKindFilter::Shared, .. })));
+        let content = Content::text("hello");
+        let message = NewMessage { flow, kinds: FlowKindFilter::Any, content, key: None };
+        let send = Command::Send(Box::new(message.clone()));
+        let forms: Vec<_> = Forms::new(&send, &directory).collect();
+        let shared = NewMessage { kinds: FlowKindFilter::Shared, ..message };
+        assert_eq!(forms, [Command::Send(Box::new(shared)), send]);
     }
 
     #[test]
@@ -164,9 +196,10 @@ mod tests {
         let directory = Directory::new();
         let id = UserId::new(5).unwrap();
         let open = Command::OpenChat { with: UserRef::Id(id) };
-        assert_eq!(forms(&open, &directory).len(), 1);
+        assert_eq!(Forms::new(&open, &directory).count(), 1);
         directory.learn_user(id, "ann");
         let with = UserRef::Login("ann".to_owned());
-        assert_eq!(forms(&open, &directory), [open, Command::OpenChat { with }]);
+        let forms: Vec<_> = Forms::new(&open, &directory).collect();
+        assert_eq!(forms, [open, Command::OpenChat { with }]);
     }
 }

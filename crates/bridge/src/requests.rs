@@ -5,7 +5,7 @@ use crate::completion::{
     changes_of_histories, complete, event_of, flow_of_list, history_of_changes, known_user,
 };
 use crate::deliveries::Deliveries;
-use crate::forms::{PAGE, forms, is_repeatable};
+use crate::forms::{Forms, PAGE, is_repeatable};
 use crate::link::LinkTask;
 use crate::session::Session;
 use crate::transport::{Answered, Attempt, Draft, now};
@@ -179,25 +179,24 @@ impl LinkTask {
     /// Makes a request once, or twice where that does no harm.
     pub(crate) async fn attempt(
         &mut self,
-        command: &Command,
+        command: Command,
         caller: Caller<'_>,
     ) -> Result<Box<Answered>, Refusal> {
         let Caller { authority, session } = caller;
-        let draft = Draft { command, authority, session };
+        let mut draft = Draft::new(command, authority, session);
         let (mut is_renewed, mut is_repeated) = (false, false);
         loop {
             if session.is_some_and(|session| session.is_ended()) {
                 return Err(Refusal::Fault(Fault::Unauthenticated));
             }
-            let used = session.and_then(|session| session.account().access.clone());
-            match self.transport.request(&draft, &mut self.deliveries).await {
+            match self.transport.request(&mut draft, &mut self.deliveries).await {
                 Attempt::Unsupported => return Err(Refusal::Unsupported),
                 Attempt::Answered(answered) => {
                     self.shared.reached(None);
                     if matches!(answered.outcome, Err(Fault::Unauthenticated))
                         && !is_renewed
                         && let Some(session) = session
-                        && self.renew(session, used).await
+                        && self.renew(session, draft.used_token()).await
                     {
                         is_renewed = true;
                         continue;
@@ -211,13 +210,13 @@ impl LinkTask {
                 }
                 Attempt::Lost => {
                     self.lost();
-                    let is_keyed = match command {
+                    let is_keyed = match draft.command() {
                         Command::Send(message) => {
                             message.key.is_some() && self.transport.knows_repeated_messages()
                         }
                         _ => false,
                     };
-                    if is_repeated || !(is_keyed || is_repeatable(command)) {
+                    if is_repeated || !(is_keyed || is_repeatable(draft.command())) {
                         self.shared.reached(Some("it does not answer"));
                         return Err(Refusal::Fault(Fault::Unavailable));
                     }
@@ -234,23 +233,28 @@ impl LinkTask {
         command: &Command,
         caller: Caller<'_>,
     ) -> Result<(Answer, Vec<Arc<Event>>), Refusal> {
-        let mut left = forms(command, &self.shared.directory);
+        let mut forms_of_flow = None;
         if let Command::Edit { message, flow: None, text } = command
             && let Some(flow) = self.deliveries.flow_of(*message)
         {
             let (message, flow, text) = (*message, Some(flow), text.clone());
-            left.push(Command::Edit { message, flow, text });
+            forms_of_flow = Some(Command::Edit { message, flow, text });
         }
         if let Command::Delete { messages, flow: None, all_or_none } = command
             && let Some(flow) = messages.first().and_then(|first| self.deliveries.flow_of(*first))
         {
             let (messages, flow, all_or_none) = (messages.clone(), Some(flow), *all_or_none);
-            left.push(Command::Delete { messages, flow, all_or_none });
+            forms_of_flow = Some(Command::Delete { messages, flow, all_or_none });
         }
-        let mut refused = None;
-        while !left.is_empty() {
-            let form = left.remove(0);
-            let answered = match self.attempt(&form, caller).await {
+        let forms = Forms::new(command, &self.shared.directory).chain(forms_of_flow);
+        // The fault that a form was refused with, and the kinds of flow that it named.
+        let mut refused: Option<(Fault, Vec<_>)> = None;
+        for form in forms {
+            let kinds = kinds_of(&form);
+            if refused.as_ref().is_some_and(|(_, tried)| tried.contains(&kinds)) {
+                continue;
+            }
+            let answered = match self.attempt(form, caller).await {
                 Err(Refusal::Unsupported) => continue,
                 Err(refusal) => return Err(refusal),
                 Ok(answered) => answered,
@@ -261,13 +265,12 @@ impl LinkTask {
                     if kinds_of(command) == Some(FlowKindFilter::Any) =>
                 {
                     // Another kind of flow may be what the number means on this wire.
-                    left.retain(|other| kinds_of(other) != kinds_of(&form));
-                    refused.get_or_insert(fault);
+                    refused.get_or_insert((fault, Vec::new())).1.push(kinds);
                 }
                 Err(fault) => return Err(Refusal::Fault(fault)),
             }
         }
-        Err(refused.map_or(Refusal::Unsupported, Refusal::Fault))
+        Err(refused.map_or(Refusal::Unsupported, |(fault, _)| Refusal::Fault(fault)))
     }
 
     /// The answer to a command, with the events that came with it.
@@ -318,7 +321,7 @@ impl LinkTask {
                 _ => None,
             });
             let as_sent = |deliveries: &mut Deliveries| {
-                let author = caller.session?.account().user.summary();
+                let author = caller.session?.account().summary();
                 let (at, text) = (now(), new.content.text.as_str());
                 let id = placeholder_message_id(&author.login, at, text);
                 let flow = (new.flow, FlowKind::Chat);
@@ -343,6 +346,13 @@ impl LinkTask {
         session: &Arc<Session>,
         client_tag: Option<bytes::Bytes>,
     ) {
+        if caused.is_empty() && !self.deliveries.wants_own() {
+            // Its client has the answer; what the upstream tells of the message is no news.
+            if let Answer::Sent { message: Some(message), repeated: false } = answer {
+                self.deliveries.note(message);
+            }
+            return;
+        }
         let own = event_of(now(), command, answer, session, &self.deliveries);
         for event in caused {
             // The event of the change itself is given as the client's own.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use tolmach_domain::{
     Credentials, Fault, FlowId, Identity, MessageId, Secret, SessionId, Timestamp, User, UserId,
+    UserSummary,
 };
 use tolmach_engine::Principal;
 
@@ -42,6 +43,8 @@ pub(crate) struct Account {
     pub(crate) handed_out: Vec<Secret>,
     /// The last message that was read of each flow, where the upstream has no read marks.
     pub(crate) read: HashMap<FlowId, MessageId>,
+    /// The summary of the user, as it was made last.
+    pub(crate) summary: Option<UserSummary>,
 }
 
 impl Account {
@@ -56,7 +59,23 @@ impl Account {
             refresh: None,
             handed_out: Vec::new(),
             read: HashMap::new(),
+            summary: None,
         }
+    }
+
+    /// The summary of the user, which is made again only after the user has changed.
+    pub(crate) fn summary(&mut self) -> UserSummary {
+        let user = &self.user;
+        let is_of_user = |summary: &&UserSummary| {
+            summary.id == user.id
+                && *summary.login == *user.login
+                && *summary.username == *user.username
+                && *summary.name == *user.name
+        };
+        if let Some(summary) = self.summary.as_ref().filter(is_of_user) {
+            return summary.clone();
+        }
+        self.summary.insert(user.summary()).clone()
     }
 
     /// The upstream has told whose credentials they are. Refused if they claimed to be of another.
@@ -130,16 +149,18 @@ impl Session {
     }
 
     /// The forms in which a wire may carry its credentials, in the order in which they are tried.
-    pub(crate) fn credentials(&self) -> Vec<Credentials> {
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = Credentials> {
         let account = self.account();
-        match &account.access {
-            Some(token) => vec![
-                Credentials::TokenOf(account.claimed.unwrap_or(account.user.id), token.clone()),
-                Credentials::Bearer(token.clone()),
-                Credentials::Token(token.clone()),
-            ],
-            None => vec![Credentials::Connection],
-        }
+        let user = account.claimed.unwrap_or(account.user.id);
+        let access = account.access.clone();
+        drop(account);
+        (0..3).map_while(move |form| match (&access, form) {
+            (None, 0) => Some(Credentials::Connection),
+            (None, _) => None,
+            (Some(token), 0) => Some(Credentials::TokenOf(user, token.clone())),
+            (Some(token), 1) => Some(Credentials::Bearer(token.clone())),
+            (Some(token), _) => Some(Credentials::Token(token.clone())),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::options::BridgeOptions;
 use crate::sessions::{Sessions, new_token};
 use crate::sync::lock;
 use crate::wire::Wire;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tolmach_dialect::WideIdNumbers;
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     next_connection: AtomicU64,
     /// The problem of the latest attempt to reach the upstream, if that failed, and its time.
     last_error: Mutex<Option<(&'static str, Instant)>>,
+    /// True if there is one.
+    has_failed: AtomicBool,
 }
 
 impl Shared {
@@ -43,6 +45,7 @@ impl Shared {
             entropy,
             next_connection: AtomicU64::new(u64::from_ne_bytes(seed)),
             last_error: Mutex::default(),
+            has_failed: AtomicBool::new(false),
         }
     }
 
@@ -58,6 +61,9 @@ impl Shared {
 
     /// Notes the outcome of an attempt to reach the upstream.
     pub(crate) fn reached(&self, problem: Option<&'static str>) {
+        if problem.is_none() && !self.has_failed.load(Ordering::Acquire) {
+            return;
+        }
         let mut last = lock(&self.last_error);
         match (problem, last.is_some()) {
             (Some(problem), false) => tracing::warn!(problem, "the upstream does not answer"),
@@ -65,6 +71,7 @@ impl Shared {
             _ => {}
         }
         *last = problem.map(|problem| (problem, Instant::now()));
+        self.has_failed.store(problem.is_some(), Ordering::Release);
     }
 
     /// The problem of the latest attempt to reach the upstream, if that failed a short time ago:

@@ -8,15 +8,16 @@ use crate::wire::Wire;
 use http::header::{AUTHORIZATION, UPGRADE};
 use http::request::Parts;
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tolmach_client::{Cause, HttpConnection, Opened, Received, ValueSocket, WebSocket};
 use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, Request, WideIdNumbers};
 use tolmach_domain::{
     Answer, Authority, Command, ConnectionId, Credentials, Event, Fault, GrantKind, Identity,
-    SessionId, Timestamp,
+    Secret, SessionId, Timestamp,
 };
 
 /// The most sockets of one link: a wire may need one for each room that is read.
@@ -26,6 +27,18 @@ const MAX_SOCKETS: usize = 8;
 pub(crate) fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The result of a future, if it comes before a timer ends.
+async fn before<F: Future>(
+    mut timer: Pin<&mut Sleep>,
+    mut future: Pin<&mut F>,
+) -> Option<F::Output> {
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 /// The sockets of one link.
@@ -42,6 +55,8 @@ pub(crate) struct Transport {
     marker: u64,
     /// True if a socket has ended since that was asked last.
     has_ended: bool,
+    /// The timer of answers, once there was a request on a socket.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 struct Socket {
@@ -136,12 +151,37 @@ pub(crate) struct Answered {
     socket: Option<usize>,
 }
 
-/// A request without credentials, which depend on the wire.
+/// A request whose credentials depend on the wire.
 pub(crate) struct Draft<'a> {
-    pub(crate) command: &'a Command,
-    pub(crate) authority: Authority,
+    /// With the credentials that it was made with last.
+    request: Request,
     /// The login that it is made as.
-    pub(crate) session: Option<&'a Arc<Session>>,
+    session: Option<&'a Arc<Session>>,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(
+        command: Command,
+        authority: Authority,
+        session: Option<&'a Arc<Session>>,
+    ) -> Self {
+        let request = Request::new(Correlation::NONE, Credentials::Nothing, command);
+        Self { request: Request { authority, ..request }, session }
+    }
+
+    pub(crate) fn command(&self) -> &Command {
+        &self.request.command
+    }
+
+    /// The token that it was made with last.
+    pub(crate) fn used_token(&self) -> Option<Secret> {
+        match &self.request.credentials {
+            Credentials::TokenOf(_, token)
+            | Credentials::Bearer(token)
+            | Credentials::Token(token) => Some(token.clone()),
+            Credentials::Nothing | Credentials::Connection => None,
+        }
+    }
 }
 
 /// A socket could not be opened, or is of no use any more.
@@ -163,6 +203,7 @@ impl Transport {
             sockets: Vec::new(),
             marker: 0,
             has_ended: false,
+            timer: None,
         }
     }
 
@@ -185,23 +226,18 @@ impl Transport {
     /// Makes a request in the first form of credentials that a wire has.
     pub(crate) async fn request(
         &mut self,
-        draft: &Draft<'_>,
+        draft: &mut Draft<'_>,
         deliveries: &mut Deliveries,
     ) -> Attempt {
-        let candidates = match draft.session {
-            Some(session) => session.credentials(),
-            None => vec![Credentials::Nothing],
-        };
-        let mut request = Request {
-            authority: draft.authority,
-            ..Request::new(Correlation::NONE, Credentials::Nothing, draft.command.clone())
-        };
+        let Draft { request, session } = draft;
         for wire in 0..self.wires.len() {
-            for credentials in &candidates {
+            let nothing = session.is_none().then_some(Credentials::Nothing);
+            let of_session = session.map(|session| session.credentials());
+            for credentials in nothing.into_iter().chain(of_session.into_iter().flatten()) {
                 self.marker += 1;
                 request.correlation = Correlation::new(self.marker);
-                request.credentials = credentials.clone();
-                match self.request_over(wire, draft.session, &request, deliveries).await {
+                request.credentials = credentials;
+                match self.request_over(wire, *session, request, deliveries).await {
                     Attempt::Unsupported => {}
                     attempt => return attempt,
                 }
@@ -219,14 +255,14 @@ impl Transport {
 
     /// True if a wire has a WebSocket that only receives events.
     pub(crate) fn has_listener(&self, session: &Session) -> bool {
-        let candidates = session.credentials();
+        let candidates: Vec<_> = session.credentials().collect();
         let listens = |wire: &Wire| candidates.iter().any(|one| wire.listen(one).is_some());
         self.wires.iter().any(listens)
     }
 
     /// True if a command is requested on a WebSocket, which receives events from then on.
     pub(crate) fn is_of_socket(&self, command: &Command, session: &Session) -> bool {
-        let candidates = session.credentials();
+        let candidates: Vec<_> = session.credentials().collect();
         let dials_socket = |wire: &Wire| {
             candidates.iter().any(|credentials| {
                 let request = Request::new(Correlation::NONE, credentials.clone(), command.clone());
@@ -247,8 +283,7 @@ impl Transport {
             if self.sockets.iter().any(own) {
                 continue;
             }
-            let candidates = session.credentials();
-            let head = candidates.iter().find_map(|one| self.wires[wire].listen(one));
+            let head = session.credentials().find_map(|one| self.wires[wire].listen(&one));
             let Some(head) = head else { continue };
             match self.open(wire, head, Some(session.id)).await {
                 Ok(Ok(index)) => self.sockets[index].listens = true,
@@ -425,8 +460,11 @@ impl Transport {
             return Attempt::Unsupported;
         }
         let deadline = Instant::now() + self.options.answer_timeout;
-        let sent = timeout_at(deadline, socket.socket.send(&frames)).await;
-        if !sent.is_ok_and(|sent| sent.is_ok()) {
+        // Moved, because moving a timer towards later times takes no lock of all timers.
+        let mut timer = self.timer.take().unwrap_or_else(|| Box::pin(sleep_until(deadline)));
+        timer.as_mut().reset(deadline);
+        let sent = before(timer.as_mut(), pin!(socket.socket.send(&frames))).await;
+        if sent.is_none_or(|sent| sent.is_err()) {
             self.remove_ended(index);
             return Attempt::Lost;
         }
@@ -439,28 +477,30 @@ impl Transport {
                 socket: Some(index),
             }));
         }
-        self.wait(index, deadline, deliveries).await
+        let attempt = self.wait(index, timer.as_mut(), deliveries).await;
+        self.timer = Some(timer);
+        attempt
     }
 
     /// Waits for the answer to the newest request, which was made on this socket.
     async fn wait(
         &mut self,
         requested_on: usize,
-        deadline: Instant,
+        mut timer: Pin<&mut Sleep>,
         deliveries: &mut Deliveries,
     ) -> Attempt {
         let mut requested_on = requested_on;
         loop {
             deliveries.room().await;
             let arrival = poll_fn(|context| self.poll_sockets(context));
-            let (index, frame) = match timeout_at(deadline, arrival).await {
-                Ok(Ok(arrival)) => arrival,
-                Ok(Err(ended)) if ended == requested_on => return Attempt::Lost,
-                Ok(Err(ended)) => {
+            let (index, frame) = match before(timer.as_mut(), pin!(arrival)).await {
+                Some(Ok(arrival)) => arrival,
+                Some(Err(ended)) if ended == requested_on => return Attempt::Lost,
+                Some(Err(ended)) => {
                     requested_on -= usize::from(ended < requested_on);
                     continue;
                 }
-                Err(_) => {
+                None => {
                     // A late answer would be taken for that of the next request.
                     self.remove_ended(requested_on);
                     metrics::timed_out();

@@ -11,8 +11,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tolmach_dialect::Frame;
 
-/// The size of the read buffer, in bytes. A larger message grows it for as long as it is there.
-const READ_BUFFER: usize = 4 << 10;
+/// The size of the read buffer, in bytes: small, because as much is filled with zeros at each read.
+/// A larger message grows it for as long as it is there.
+const READ_BUFFER: usize = 1 << 10;
 
 /// An open WebSocket to a server.
 #[derive(Debug)]

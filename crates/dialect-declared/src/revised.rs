@@ -370,6 +370,10 @@ impl ServerSession for RevisedSession {
         self.session.flow_kinds()
     }
 
+    fn receives_own_events(&self) -> bool {
+        self.session.receives_own_events()
+    }
+
     fn deliver(&mut self, event: &Event, context: &RenderContext<'_>) -> Delivery {
         match self.session.deliver(event, context) {
             Delivery::Shared(Variant(own)) => {

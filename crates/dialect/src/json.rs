@@ -73,11 +73,15 @@ pub fn text(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The bytes that are allocated for a frame at first: most frames have fewer.
+const FRAME_CAPACITY: usize = 512;
+
 /// Writes a frame of a dialect's own.
 pub fn write<T: Serialize>(frame: &T) -> Bytes {
-    serde_json::to_vec(frame)
-        .expect("a frame is a struct of strings and numbers, which JSON can always hold")
-        .into()
+    let mut bytes = Vec::with_capacity(FRAME_CAPACITY);
+    serde_json::to_writer(&mut bytes, frame)
+        .expect("a frame is a struct of strings and numbers, which JSON can always hold");
+    bytes.into()
 }
 
 /// A key that may be there, whatever its value: for recognising a frame.

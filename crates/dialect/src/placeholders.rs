@@ -18,8 +18,9 @@ pub fn is_placeholder_user(user: UserId) -> bool {
 
 /// The id of a message that has none on the wire: a hash of its author, its time and its text.
 pub fn placeholder_message_id(login: &str, posted_at: Timestamp, text: &str) -> MessageId {
-    let number = placeholder_number(&format!("{login} {} {text}", posted_at.micros()));
-    MessageId::new(number).expect(IS_ID)
+    let micros = posted_at.micros().to_string();
+    let hash = [login, " ", &micros, " ", text].into_iter().fold(FNV_OFFSET, hash);
+    MessageId::new(placeholder_of_hash(hash)).expect(IS_ID)
 }
 
 /// The invariant of [`placeholder_number`].
@@ -27,9 +28,18 @@ const IS_ID: &str = "52 bits with the uppermost set are an id";
 
 /// A placeholder for a text.
 pub(crate) fn placeholder_number(text: &str) -> i64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
+    placeholder_of_hash(hash(FNV_OFFSET, text))
+}
+
+/// The hash of nothing, FNV-1a.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The hash of a text behind what was hashed before.
+fn hash(before: u64, text: &str) -> u64 {
+    text.bytes().fold(before, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+fn placeholder_of_hash(hash: u64) -> i64 {
     i64::try_from(hash >> 12).unwrap_or_default() | FIRST_PLACEHOLDER
 }
 
@@ -54,6 +64,8 @@ mod tests {
         assert_ne!(id("ann"), id("bob"));
         assert!(id("") >= FIRST_PLACEHOLDER && id("Анна") < ID_LIMIT);
         assert!(is_placeholder_user(placeholder_user_id("")));
+        let message = placeholder_message_id("ann", Timestamp::from_micros(12), "a b");
+        assert_eq!(message.get(), placeholder_number("ann 12 a b"));
         assert!(!is_placeholder_user(UserId::new(FIRST_PLACEHOLDER - 1).unwrap()));
     }
 }

@@ -100,6 +100,12 @@ pub trait ServerSession: Send {
         Delivery::Skip
     }
 
+    /// False if [`ServerSession::deliver`] skips every event that the connection itself has caused,
+    /// because its response acknowledges it. A server need not give it any then.
+    fn receives_own_events(&self) -> bool {
+        true
+    }
+
     /// The WebSocket subprotocol to accept.
     fn subprotocol(&self) -> Option<&'static str> {
         None

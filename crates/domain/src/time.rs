@@ -13,8 +13,6 @@ const SECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-const MICROSECONDS: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 const PLAIN: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
@@ -80,7 +78,26 @@ impl Timestamp {
 
     /// `2023-01-01T00:00:00.000000Z`.
     pub fn rfc3339_micros(self) -> String {
-        self.format(MICROSECONDS)
+        // Written digit by digit, because many frames have it.
+        let text = "0000-00-00T00:00:00.000000Z";
+        let date = OffsetDateTime::UNIX_EPOCH + ::time::Duration::microseconds(self.0);
+        let numbers = [
+            (0, 4, date.year().unsigned_abs()),
+            (5, 2, u8::from(date.month()).into()),
+            (8, 2, date.day().into()),
+            (11, 2, date.hour().into()),
+            (14, 2, date.minute().into()),
+            (17, 2, date.second().into()),
+            (20, 6, date.microsecond()),
+        ];
+        let mut bytes = text.as_bytes().to_vec();
+        for (first, digits, mut number) in numbers {
+            for byte in bytes[first..first + digits].iter_mut().rev() {
+                *byte += (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        String::from_utf8(bytes).unwrap_or_default()
     }
 
     /// `2023-01-01 00:00:00`, in UTC.
@@ -124,6 +141,8 @@ mod tests {
         assert_eq!(time.rfc3339(), "2020-07-11T18:32:50Z");
         assert_eq!(time.rfc3339_millis(), "2020-07-11T18:32:50.522Z");
         assert_eq!(time.rfc3339_micros(), "2020-07-11T18:32:50.522599Z");
+        assert_eq!(Timestamp::from_micros(0).rfc3339_micros(), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp(LAST).rfc3339_micros(), "9999-12-31T23:59:59.999999Z");
         assert_eq!(time.plain(), "2020-07-11 18:32:50");
         assert_eq!(Timestamp::parse_rfc3339(&time.rfc3339_micros()), Some(time));
         assert_eq!(Timestamp::parse_plain(&time.plain()).map(Timestamp::plain), Some(time.plain()));

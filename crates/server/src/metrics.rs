@@ -1,10 +1,13 @@
 //! Metrics, recorded through the `metrics` facade and rendered for Prometheus.
 
 use metrics::{
-    Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tolmach_dialect::{Manifest, Revision};
 use tolmach_engine::ports::LedgerRevision;
@@ -175,6 +178,17 @@ pub(crate) struct DialectMetrics {
     pub(crate) event_renders: Counter,
     pub(crate) events_reduced: Counter,
     pub(crate) handshakes_rejected: Counter,
+    /// The series of requests, by their kind.
+    requests: Arc<RwLock<HashMap<RequestKind, RequestSeries>>>,
+}
+
+/// A revision, an operation and an outcome.
+type RequestKind = (Revision, &'static str, &'static str);
+
+/// The series that one kind of request counts in.
+struct RequestSeries {
+    count: Counter,
+    duration: Histogram,
 }
 
 impl DialectMetrics {
@@ -201,6 +215,7 @@ impl DialectMetrics {
                 "tolmach_handshakes_rejected_total",
                 "dialect" => dialect
             ),
+            requests: Arc::default(),
         }
     }
 
@@ -216,19 +231,29 @@ impl DialectMetrics {
         outcome: &'static str,
         duration: Duration,
     ) {
-        counter!(
-            "tolmach_requests_total",
-            "dialect" => self.dialect,
-            "revision" => revision,
-            "operation" => operation,
-            "outcome" => outcome
-        )
-        .increment(1);
-        histogram!(
-            "tolmach_request_duration_seconds",
-            "dialect" => self.dialect, "operation" => operation
-        )
-        .record(duration);
+        let key = (revision, operation, outcome);
+        if let Some(series) = self.requests.read().unwrap_or_else(PoisonError::into_inner).get(&key)
+        {
+            return series.record(duration);
+        }
+        let mut requests = self.requests.write().unwrap_or_else(PoisonError::into_inner);
+        requests.entry(key).or_insert_with(|| self.series(key)).record(duration);
+    }
+
+    fn series(&self, (revision, operation, outcome): RequestKind) -> RequestSeries {
+        RequestSeries {
+            count: counter!(
+                "tolmach_requests_total",
+                "dialect" => self.dialect,
+                "revision" => revision,
+                "operation" => operation,
+                "outcome" => outcome
+            ),
+            duration: histogram!(
+                "tolmach_request_duration_seconds",
+                "dialect" => self.dialect, "operation" => operation
+            ),
+        }
     }
 
     pub(crate) fn violation(&self, kind: &'static str) {
@@ -242,6 +267,13 @@ impl DialectMetrics {
             "dialect" => self.dialect, "reason" => reason
         )
         .increment(1);
+    }
+}
+
+impl RequestSeries {
+    fn record(&self, duration: Duration) {
+        self.count.increment(1);
+        self.duration.record(duration);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::broadcast::Broadcast;
 use crate::hub::Subscriber;
 use crate::sync::lock;
 use futures_util::future::BoxFuture;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tolmach_dialect::{Request, Subscription};
 use tolmach_domain::{
@@ -122,13 +123,20 @@ struct Sink {
     backlog: Arc<FlowBacklog>,
     /// The latest flow that the connection was answered with, for dialects that need it.
     summary: Mutex<Option<Arc<FlowSummary>>>,
+    /// False if the connection's session skips the events that its own requests cause.
+    wants_own: AtomicBool,
 }
 
 impl EventSink {
     /// A sink that lags while more than `limit` bytes of events wait.
     pub(crate) fn new(subscriber: Arc<Subscriber>, limit: usize) -> Self {
         let backlog = FlowBacklog::new(Backlogs::new(limit));
-        Self(Arc::new(Sink { subscriber, backlog, summary: Mutex::default() }))
+        Self(Arc::new(Sink {
+            subscriber,
+            backlog,
+            summary: Mutex::default(),
+            wants_own: AtomicBool::new(true),
+        }))
     }
 
     /// Gives the connection an event. Its session gets it if the subscription covers it.
@@ -141,9 +149,21 @@ impl EventSink {
         }
     }
 
+    /// True if the connection wants the event of a change that it has requested itself.
+    pub fn wants_own(&self) -> bool {
+        self.0.wants_own.load(Ordering::Relaxed)
+    }
+
+    /// Notes if the connection's session has a use for the events of its own changes.
+    pub(crate) fn set_wants_own(&self, wants_own: bool) {
+        self.0.wants_own.store(wants_own, Ordering::Relaxed);
+    }
+
     /// Waits until the connection has encoded enough of what it was given.
     pub async fn room(&self) {
-        self.0.backlog.wait_until_drained().await;
+        if self.0.backlog.is_lagging() {
+            self.0.backlog.wait_until_drained().await;
+        }
     }
 
     /// Notes the flow of an answer. Frames made of it are for all members: it has no contact data.

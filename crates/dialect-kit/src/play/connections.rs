@@ -170,6 +170,15 @@ impl<'d> Connections<'d> {
             }
             let persona = connection.persona;
             let delivered = connection.server.deliver(self.pair.dialect, event, &self.flows)?;
+            let is_own = event.is_caused_by(connection.id);
+            if is_own
+                && !connection.server.session.receives_own_events()
+                && !matches!(delivered, Delivered::Nothing)
+            {
+                let message = "an event is delivered to the connection that has caused it, whose \
+                    session says that it receives none";
+                return Err(Defect::round_trip(message).into());
+            }
             let remark = WireEntry::Remark(format!("{} hears {}", persona.login, event.name()));
             let (frames, shared) = match delivered {
                 Delivered::Nothing => continue,

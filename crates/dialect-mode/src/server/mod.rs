@@ -105,6 +105,10 @@ impl ServerSession for Session {
         if self.push && self.authenticated { Subscription::AllFlows } else { Subscription::None }
     }
 
+    fn receives_own_events(&self) -> bool {
+        false
+    }
+
     fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
         match event.kind {
             // The reply acknowledges a message of the connection itself.

@@ -94,6 +94,10 @@ impl ServerSession for Session {
         if self.push && self.authenticated { Subscription::AllFlows } else { Subscription::None }
     }
 
+    fn receives_own_events(&self) -> bool {
+        false
+    }
+
     fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
         let pushed = matches!(
             event.kind,

@@ -107,6 +107,10 @@ impl ServerSession for Session {
         if self.caller.is_some() { Subscription::AllFlows } else { Subscription::None }
     }
 
+    fn receives_own_events(&self) -> bool {
+        false
+    }
+
     fn deliver(&mut self, event: &Event, _context: &RenderContext<'_>) -> Delivery {
         // The reply shows a connection what it caused itself.
         if event.is_caused_by(self.connection) {

@@ -200,6 +200,9 @@ impl ConnectionSession {
     ) -> InFlight {
         let bytes = content_bytes(&request.command);
         if let Some(upstream) = &mut self.upstream {
+            if let (Some(events), Some(half)) = (&upstream.events, &self.send_half) {
+                events.set_wants_own(half.session.receives_own_events());
+            }
             let users = self.route.as_ref().map(|route| route.users_here()).unwrap_or_default();
             let (state, requester) = (&self.state, &self.requester);
             let outcome = submit_upstream(state, upstream, requester, users, caller, request);
@@ -270,11 +273,17 @@ impl ConnectionSession {
     /// Gives the objects that a request names the ids that they have in the world of the client's
     /// server, and proves its credentials there.
     async fn prove(&mut self, request: &mut Request) -> Proven {
-        let kinds = self.session().flow_kinds();
-        let wide_ids = to_world(self.dialect().external_ids.as_deref(), kinds, request).await;
-        let wide_ids = match wide_ids {
-            Ok(wide_ids) => wide_ids,
-            Err(fault) => return Proven::refused(request, fault),
+        // Boxed like everything that few requests need: the future of each is as large as all of
+        // its parts.
+        let wide_ids = match self.dialect().external_ids.clone() {
+            None => Vec::new(),
+            Some(ids) => {
+                let kinds = self.session().flow_kinds();
+                match Box::pin(to_world(Some(&ids), kinds, request)).await {
+                    Ok(wide_ids) => wide_ids,
+                    Err(fault) => return Proven::refused(request, fault),
+                }
+            }
         };
         let context = AuthContext::take(request, wide_ids);
         let mut turn = None;
@@ -290,7 +299,7 @@ impl ConnectionSession {
         turn: &mut Option<Turn>,
     ) -> Result<Option<Principal>, Fault> {
         if self.upstream.is_none() && self.identity.owner().is_none() {
-            *turn = self.state.proof_turn(self.address(), credentials).await?;
+            *turn = Box::pin(self.state.proof_turn(self.address(), credentials)).await?;
         }
         let bound = self.identity.bound();
         let principal = match &mut self.upstream {
@@ -300,7 +309,7 @@ impl ConnectionSession {
         if let (Some(dual), Some(route), Some(proven)) =
             (&self.state.dual, &mut self.route, &principal)
         {
-            route.confirm(dual, &self.requester, proven).await?;
+            Box::pin(route.confirm(dual, &self.requester, proven)).await?;
         }
         Ok(principal)
     }
@@ -341,7 +350,7 @@ impl ConnectionSession {
         let admission = (&*self.state, &*self.requester);
         let elsewhere = self.route.as_ref().and_then(|route| route.granted_elsewhere());
         if context.is_login
-            && !self.lifecycle.admit_login(admission, elsewhere, &mut completed).await
+            && !Box::pin(self.lifecycle.admit_login(admission, elsewhere, &mut completed)).await
         {
             self.is_refused = true;
         }
@@ -381,9 +390,13 @@ impl ConnectionSession {
             _ => None,
         };
         let as_read = self.flow_as_read(context, principal, &response.outcome);
-        let ids = dialect.external_ids.as_deref();
-        let answer = ForWire::new(ids, response, summary, context.wide_ids.to_vec()).await;
-        let ForWire { response, summary, wide_ids } = answer;
+        let ForWire { response, summary, wide_ids } = match &dialect.external_ids {
+            None => ForWire { response, summary, wide_ids: None },
+            Some(ids) => {
+                let requested = context.wide_ids.to_vec();
+                Box::pin(ForWire::new(Some(ids), response, summary, requested)).await
+            }
+        };
         let render_context =
             RenderContext::with_flow(summary.as_deref()).with_wide_ids(wide_ids.as_ref());
         let now = state.engine.now();
@@ -507,7 +520,8 @@ impl ConnectionSession {
             recording.user(user);
         }
         let dialect = self.dialect().clone();
-        announce_identity(dialect.external_ids.as_deref(), self.session(), identity).await
+        let ids = dialect.external_ids.as_deref();
+        Box::pin(announce_identity(ids, self.session(), identity)).await
     }
 
     /// The start of the read that a command is, if its answer is a flow with its members, and the
@@ -555,10 +569,13 @@ impl ConnectionSession {
             Some(_) => self.session().subscription(),
             None => Subscription::None,
         };
-        let dialect = self.dialect().clone();
-        let ids = dialect.external_ids.as_deref();
-        let kinds = self.session().flow_kinds();
-        let wanted = subscription_to_world(ids, kinds, wanted).await?;
+        let wanted = match self.dialect().external_ids.clone() {
+            Some(ids) if matches!(wanted, Subscription::Flow(_)) => {
+                let kinds = self.session().flow_kinds();
+                Box::pin(subscription_to_world(Some(&ids), kinds, wanted)).await?
+            }
+            _ => wanted,
+        };
         self.watch_expiry();
         let principal = self.identity.owner();
         if let Some(upstream) = &mut self.upstream {
@@ -578,6 +595,18 @@ impl ConnectionSession {
         if wanted == self.send_half().subscription && owner == self.attached {
             return Ok(None);
         }
+        Box::pin(self.change_subscription(authority, (owner, current), wanted, as_read)).await
+    }
+
+    /// Ends the subscription, and subscribes the connection of `owner` to what its session wants as
+    /// `current`.
+    async fn change_subscription(
+        &mut self,
+        authority: Authority,
+        (owner, current): (Option<UserId>, Option<Identity>),
+        wanted: Subscription,
+        as_read: Option<FlowAsRead>,
+    ) -> Result<Option<ReadableFlow>, Fault> {
         self.detach();
         let Some(user) = owner else { return Ok(None) };
         let mut readable = None;
