@@ -60,7 +60,7 @@ impl Capture {
         let line = |line: &str| {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
         };
-        let lines: Vec<Value> = text.lines().map(line).collect();
+        let lines: Vec<Value> = text.lines().map(line).flat_map(frames).collect();
         assert_eq!(lines[0]["form"], "tolmach-capture/1");
         Self { text, lines }
     }
@@ -94,6 +94,22 @@ impl Capture {
     fn openings(&self, field: &str) -> BTreeSet<String> {
         self.of_type("open").map(|line| line[field].to_string()).collect()
     }
+}
+
+/// A line of its own for each frame of a line `frames`.
+fn frames(mut line: Value) -> Vec<Value> {
+    if line["type"] != "frames" {
+        return vec![line];
+    }
+    line["type"] = json!("frame");
+    let (to, at) = (line["to"].take(), line["at"].take());
+    let frame = |to: &Value| {
+        let mut line = line.clone();
+        line["connection"] = to[0].clone();
+        line["at"] = json!(at.as_u64().zip(to[1].as_u64()).map(|(at, after)| at + after));
+        line
+    };
+    to.as_array().expect("the form has a list there").iter().map(frame).collect()
 }
 
 /// The captures of a gateway.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tolmach_dialect::{Frame, Sender};
 
 /// One connection of a recording. Dropping it ends the connection.
+///
+/// It is small, because a message of many connections reads all of theirs, which no cache holds.
 #[derive(Debug)]
 pub struct ConnectionLog {
     queue: Arc<Queue>,
@@ -15,7 +17,7 @@ pub struct ConnectionLog {
     missing: u64,
     /// The dialect, until a frame tells of it.
     dialect: Option<Box<KnownDialect>>,
-    held: Option<Held>,
+    held: Option<Box<Held>>,
     is_closed: bool,
 }
 
@@ -45,7 +47,7 @@ impl ConnectionLog {
                 if !held.add(note) {
                     return None;
                 }
-                Some(held)
+                Some(Box::new(held))
             }
             None if queue.push(note) => None,
             None => return None,
@@ -57,20 +59,25 @@ impl ConnectionLog {
     /// Records a frame. Returns false if there was no room for it.
     pub fn frame(&mut self, from: Sender, frame: Frame, command: Option<&'static str>) -> bool {
         let at = self.queue.now();
-        let (connection, dialect) = (self.connection, self.dialect.take());
-        let note = Note::Frame(FrameNote { connection, at, from, frame, command, dialect });
+        let connection = self.connection;
+        self.tell_of_missing(GapReason::Full);
+        let is_message = matches!(frame, Frame::Text(_) | Frame::Binary(_) | Frame::Value(_));
+        if from == Sender::Server && is_message && self.dialect.is_none() && self.held.is_none() {
+            let is_recorded = self.queue.push_message(connection, at, frame, command);
+            self.missing += u64::from(!is_recorded);
+            return is_recorded;
+        }
+        let dialect = self.dialect.take();
+        let known = dialect.clone();
+        let note = FrameNote { connection, at, from, frame, command, dialect };
+        let note = Note::Frame(Box::new(note));
         if let Some(held) = &mut self.held {
             return held.add(note);
         }
-        self.tell_of_missing(GapReason::Full);
-        // A dialect is told with the next frame that finds room.
-        let known = match &note {
-            Note::Frame(note) => note.dialect.clone(),
-            _ => None,
-        };
         let is_recorded = self.queue.push(note);
         if !is_recorded {
             self.missing += 1;
+            // A dialect is told with the next frame that finds room.
             self.dialect = known;
         }
         is_recorded
@@ -84,7 +91,7 @@ impl ConnectionLog {
     /// Records that frames are missing; 0 where their number is not known.
     pub fn gap(&mut self, frames: u64, reason: GapReason) {
         let (at, connection) = (self.queue.now(), Some(self.connection));
-        let note = Note::Gap(Gap { at, connection, frames, reason });
+        let note = Note::Gap(Box::new(Gap { at, connection, frames, reason }));
         match &mut self.held {
             Some(held) => {
                 held.add(note);
@@ -132,7 +139,8 @@ impl ConnectionLog {
             self.gap(missing, reason);
         }
         let at = self.queue.now();
-        self.queue.push_always(Note::Close(Close { connection: self.connection, at, by, code }));
+        let close = Close { connection: self.connection, at, by, code };
+        self.queue.push_always(Note::Close(Box::new(close)));
     }
 
     /// Records how many frames found the queue full, if there is room for that.
@@ -142,7 +150,7 @@ impl ConnectionLog {
         }
         let (at, connection) = (self.queue.now(), Some(self.connection));
         let frames = self.missing;
-        if self.queue.push(Note::Gap(Gap { at, connection, frames, reason })) {
+        if self.queue.push(Note::Gap(Box::new(Gap { at, connection, frames, reason }))) {
             self.missing = 0;
         }
     }

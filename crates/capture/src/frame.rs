@@ -48,6 +48,44 @@ pub struct CapturedFrame {
     pub revision: Option<String>,
 }
 
+/// A message that several connections were sent: a frame for each of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct CapturedFrames {
+    /// Microseconds since the capture began.
+    at: u64,
+    /// The numbers of the connections, and when each was sent it, in microseconds after `at`.
+    pub(crate) to: Vec<(u64, u64)>,
+    from: Sender,
+    kind: FrameKind,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    base64: Option<String>,
+    #[serde(default)]
+    command: Option<String>,
+}
+
+impl CapturedFrames {
+    /// The frame of one of the connections.
+    pub(crate) fn to(&self, (connection, after): (u64, u64)) -> CapturedFrame {
+        CapturedFrame {
+            connection,
+            at: self.at.saturating_add(after),
+            from: self.from,
+            kind: self.kind,
+            text: self.text.clone(),
+            base64: self.base64.clone(),
+            method: None,
+            uri: None,
+            status: None,
+            headers: Vec::new(),
+            command: self.command.clone(),
+            dialect: None,
+            revision: None,
+        }
+    }
+}
+
 /// The kinds of frames, as [`Frame::kind`] names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

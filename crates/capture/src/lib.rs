@@ -2,14 +2,15 @@
 //! secrets and texts before anything is written.
 //!
 //! The form is JSON Lines. Each line is an object with a `type`: first `capture`, then `open`,
-//! `frame`, `close` and `gap` in the order of their times. `schemas/capture/` has its JSON Schema,
-//! `docs/captures.md` explains it.
+//! `frame`, `frames`, `close` and `gap`, those of each connection in the order of their times.
+//! `schemas/capture/` has its JSON Schema, `docs/captures.md` explains it.
 
 mod connection_log;
 mod files;
 mod frame;
 mod headers;
 mod line;
+mod messages;
 mod queue;
 mod reader;
 mod recording;

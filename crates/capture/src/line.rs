@@ -1,6 +1,6 @@
 //! The lines of the form `tolmach-capture/1`, but for those of frames.
 
-use crate::frame::CapturedFrame;
+use crate::frame::{CapturedFrame, CapturedFrames};
 use crate::headers::Headers;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ pub const FORM: &str = "tolmach-capture/1";
 /// of control characters alone, which JSON writes as six bytes each, does not fit.
 pub const MAX_LINE_BYTES: usize = 32 << 20;
 
-/// One line of a capture.
+/// One line of a capture. A line `frames` of a file is read as a frame for each of its connections.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Line {
@@ -36,8 +36,16 @@ enum LineType {
     Capture,
     Open,
     Frame,
+    Frames,
     Close,
     Gap,
+}
+
+/// What a line of a file tells.
+pub(crate) enum ParsedLine {
+    One(Line),
+    /// A line `frames`: a frame for each connection.
+    Frames(CapturedFrames),
 }
 
 /// An error of [`Line::parse`], with the path to the field.
@@ -45,7 +53,7 @@ pub(crate) type LineError = serde_path_to_error::Error<serde_json::Error>;
 
 impl Line {
     /// Reads a line. First its type alone, so that an error in another field is named by its path.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, LineError> {
+    pub(crate) fn parse(json: &[u8]) -> Result<ParsedLine, LineError> {
         #[derive(Deserialize)]
         struct Head {
             #[serde(rename = "type")]
@@ -53,15 +61,16 @@ impl Line {
         }
         // Frames are most of a capture: their first field is looked at without reading all others.
         if json.starts_with(br#"{"type":"frame","#) {
-            return Ok(Line::Frame(read(json)?));
+            return Ok(ParsedLine::One(Line::Frame(read(json)?)));
         }
-        Ok(match read::<Head>(json)?.kind {
+        Ok(ParsedLine::One(match read::<Head>(json)?.kind {
             LineType::Capture => Line::Capture(read(json)?),
             LineType::Open => Line::Open(read(json)?),
             LineType::Frame => Line::Frame(read(json)?),
+            LineType::Frames => return Ok(ParsedLine::Frames(read(json)?)),
             LineType::Close => Line::Close(read(json)?),
             LineType::Gap => Line::Gap(read(json)?),
-        })
+        }))
     }
 
     /// The number of the connection; `None` for a line about the whole capture.

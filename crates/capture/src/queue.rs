@@ -9,6 +9,11 @@ use tolmach_dialect::{Frame, Sender};
 
 /// The size that a waiting frame has beside its payload, in bytes.
 const NOTE: usize = 256;
+/// The size of the note of a message that waits already, in bytes: twice its own, since a list that
+/// grows has room for twice as many.
+const SHARED_NOTE: usize = 2 * size_of::<Note>();
+/// The latest messages that a note may share: as many as an event has forms, and some more.
+const LATEST: usize = 16;
 
 /// The way of connections into a recording.
 #[derive(Debug)]
@@ -23,20 +28,52 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    notes: Vec<Note>,
+    notes: Notes,
     /// The bytes of all notes that are not written.
     bytes: usize,
     /// The bytes of all notes that connections hold.
     held: usize,
 }
 
-/// Something to write down.
+/// Notes in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) notes: Vec<Note>,
+    /// The messages of [`Note::Message`].
+    pub(crate) messages: Vec<Message>,
+}
+
+/// Something to write down. It is small, because the thread that writes reads one for each frame.
 #[derive(Debug)]
 pub(crate) enum Note {
     Open(Box<Opening>),
-    Frame(FrameNote),
-    Close(Close),
-    Gap(Gap),
+    Frame(Box<FrameNote>),
+    /// A message of the server to a connection, by its index in [`Notes::messages`].
+    Message {
+        connection: u64,
+        at: u64,
+        message: u32,
+    },
+    Close(Box<Close>),
+    Gap(Box<Gap>),
+}
+
+/// A message of the server, which many connections may get.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) frame: Frame,
+    pub(crate) command: Option<&'static str>,
+}
+
+impl Message {
+    /// True for the same bytes, not only equal ones.
+    fn is(&self, frame: &Frame, command: Option<&'static str>) -> bool {
+        let place = |bytes: &[u8]| (bytes.as_ptr(), bytes.len());
+        let of_command = |command: Option<&str>| command.map(|command| place(command.as_bytes()));
+        place(self.frame.payload()) == place(frame.payload())
+            && std::mem::discriminant(&self.frame) == std::mem::discriminant(frame)
+            && of_command(self.command) == of_command(command)
+    }
 }
 
 /// A frame to write down.
@@ -78,6 +115,7 @@ impl Note {
                 };
                 NOTE + request.map_or(0, |request| of_request(request))
             }
+            Note::Message { .. } => SHARED_NOTE,
             Note::Close(_) | Note::Gap(_) => NOTE,
         }
     }
@@ -113,7 +151,36 @@ impl Queue {
             return false;
         }
         waiting.bytes += bytes;
-        waiting.notes.push(note);
+        waiting.notes.notes.push(note);
+        true
+    }
+
+    /// Adds a message of the server to a connection, unless the queue is full or has ended. The
+    /// same bytes for several connections are kept and counted once.
+    pub(crate) fn push_message(
+        &self,
+        connection: u64,
+        at: u64,
+        frame: Frame,
+        command: Option<&'static str>,
+    ) -> bool {
+        let mut waiting = self.lock();
+        let Waiting { notes: Notes { notes, messages }, bytes, .. } = &mut *waiting;
+        let latest = messages.len().saturating_sub(LATEST);
+        let found = messages[latest..].iter().rposition(|message| message.is(&frame, command));
+        let (index, size) = match found {
+            Some(index) => (latest + index, SHARED_NOTE),
+            None => (messages.len(), NOTE + frame.payload().len()),
+        };
+        let Ok(message) = u32::try_from(index) else { return false };
+        if *bytes + size > self.bound || self.has_ended.load(Ordering::Acquire) {
+            return false;
+        }
+        *bytes += size;
+        if found.is_none() {
+            messages.push(Message { frame, command });
+        }
+        notes.push(Note::Message { connection, at, message });
         true
     }
 
@@ -123,7 +190,7 @@ impl Queue {
         let mut waiting = self.lock();
         if !self.has_ended.load(Ordering::Acquire) {
             waiting.bytes += bytes;
-            waiting.notes.push(note);
+            waiting.notes.notes.push(note);
         }
     }
 
@@ -143,12 +210,17 @@ impl Queue {
         waiting.held = waiting.held.saturating_sub(bytes);
     }
 
-    /// Exchanges all notes for this empty list. Returns the bytes that they count as, until
+    /// Exchanges all notes for these, which are none. Returns the bytes that they count as, until
     /// [`Queue::written`].
-    pub(crate) fn take(&self, notes: &mut Vec<Note>) -> usize {
+    pub(crate) fn take(&self, notes: &mut Notes) -> usize {
         let mut waiting = self.lock();
         std::mem::swap(&mut waiting.notes, notes);
         waiting.bytes
+    }
+
+    /// True if notes of so many bytes are a good part of those that may wait.
+    pub(crate) fn is_filling(&self, bytes: usize) -> bool {
+        bytes >= self.bound / 16
     }
 
     /// Makes room for as many bytes as were written.
@@ -171,7 +243,7 @@ impl Queue {
     pub(crate) fn abandon(&self) {
         self.end();
         let mut waiting = self.lock();
-        (waiting.notes, waiting.bytes) = (Vec::new(), 0);
+        (waiting.notes, waiting.bytes) = (Notes::default(), 0);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -1,11 +1,13 @@
 //! Reading captures, line by line.
 
-use crate::line::{FORM, Line, MAX_LINE_BYTES};
+use crate::frame::CapturedFrames;
+use crate::line::{FORM, Line, MAX_LINE_BYTES, ParsedLine};
 use std::io::{self, BufRead, Read};
 
 /// Reads a capture, one line at a time. Memory is bounded by the longest line.
 ///
-/// An iterator of lines, the first of which is the header. After an error it has ended.
+/// An iterator of lines, the first of which is the header. A line `frames` is as many frames, which
+/// have its number. After an error it has ended.
 #[derive(Debug)]
 pub struct Reader<R> {
     source: R,
@@ -13,6 +15,8 @@ pub struct Reader<R> {
     name: String,
     line: u64,
     buffer: Vec<u8>,
+    /// The latest line `frames`, and how many of its frames were read.
+    frames: Option<(CapturedFrames, usize)>,
     has_ended: bool,
 }
 
@@ -70,7 +74,8 @@ pub enum CaptureError {
 impl<R: BufRead> Reader<R> {
     /// Reads from a source. `name` stands in errors.
     pub fn new(name: impl Into<String>, source: R) -> Self {
-        Self { source, name: name.into(), line: 0, buffer: Vec::new(), has_ended: false }
+        let (name, buffer) = (name.into(), Vec::new());
+        Self { source, name, line: 0, buffer, frames: None, has_ended: false }
     }
 
     /// The number of the latest line, from 1.
@@ -80,6 +85,13 @@ impl<R: BufRead> Reader<R> {
 
     fn read(&mut self) -> Result<Option<Line>, CaptureError> {
         loop {
+            if let Some((frames, count)) = &mut self.frames {
+                if let Some(connection) = frames.to.get(*count) {
+                    *count += 1;
+                    return Ok(Some(Line::Frame(Box::new(frames.to(*connection)))));
+                }
+                self.frames = None;
+            }
             self.buffer.clear();
             self.line += 1;
             let name = || self.name.clone();
@@ -103,13 +115,17 @@ impl<R: BufRead> Reader<R> {
                 continue;
             }
             return match Line::parse(text) {
-                Ok(Line::Capture(header)) if line == 1 && header.form == FORM => {
+                Ok(ParsedLine::One(Line::Capture(header))) if line == 1 && header.form == FORM => {
                     Ok(Some(Line::Capture(header)))
                 }
-                Ok(Line::Capture(_)) if line > 1 => {
+                Ok(ParsedLine::One(Line::Capture(_))) if line > 1 => {
                     Err(CaptureError::SecondHeader { name: name(), line })
                 }
-                Ok(read) if line > 1 => Ok(Some(read)),
+                Ok(ParsedLine::One(read)) if line > 1 => Ok(Some(read)),
+                Ok(ParsedLine::Frames(frames)) if line > 1 => {
+                    self.frames = Some((frames, 0));
+                    continue;
+                }
                 Ok(_) => Err(CaptureError::NoHeader { name: name() }),
                 Err(_) if line == 1 => Err(CaptureError::NoHeader { name: name() }),
                 Err(error) => {

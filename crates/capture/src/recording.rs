@@ -3,7 +3,7 @@
 use crate::connection_log::ConnectionLog;
 use crate::files::{Files, Target};
 use crate::line::Recorder;
-use crate::queue::{FrameNote, Note, Queue};
+use crate::queue::{FrameNote, Message, Note, Notes, Queue};
 use crate::replacer::Replacer;
 use crate::transcriber::{Opening, Transcriber};
 use std::fs::File;
@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// The time between two looks of the thread at the queue: waking it for each frame would cost more
-/// than the rest.
+/// than the rest, and the connections that get a message in this time share a line.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// The bytes that are collected for one write.
 const BUFFER: usize = 256 << 10;
@@ -122,34 +122,48 @@ struct Scribe {
 
 impl Scribe {
     fn run(&mut self, queue: &Queue) -> io::Result<()> {
-        let mut notes = Vec::new();
+        let mut notes = Notes::default();
         loop {
             // Read before the queue, so that what was added before the end is written.
             let has_ended = queue.has_ended();
             let bytes = queue.take(&mut notes);
-            if notes.is_empty() {
-                self.sink.flush()?;
-                if has_ended {
-                    return Ok(());
-                }
-                thread::park_timeout(INTERVAL);
-                continue;
+            for note in notes.notes.drain(..) {
+                self.note(note, &notes.messages)?;
             }
-            for note in notes.drain(..) {
-                self.note(note)?;
-            }
+            notes.messages.clear();
+            self.transcriber.flush(&mut self.line);
+            self.write()?;
             queue.written(bytes);
+            // Nothing is added after the end.
+            if has_ended {
+                return self.sink.flush();
+            }
+            if !queue.is_filling(bytes) {
+                self.sink.flush()?;
+                thread::park_timeout(INTERVAL);
+            }
         }
     }
 
-    fn note(&mut self, note: Note) -> io::Result<()> {
+    fn note(&mut self, note: Note, messages: &[Message]) -> io::Result<()> {
         let at = match note {
+            Note::Message { connection, at, message } => {
+                let Some(Message { frame, command }) = messages.get(message as usize) else {
+                    return Ok(());
+                };
+                self.transcriber.message((connection, at), frame, *command, &mut self.line);
+                if self.line.is_empty() {
+                    return Ok(());
+                }
+                at
+            }
             Note::Open(opening) => {
                 let at = opening.at;
                 self.transcriber.open(*opening, &mut self.line);
                 at
             }
-            Note::Frame(FrameNote { connection, at, from, frame, command, dialect }) => {
+            Note::Frame(note) => {
+                let FrameNote { connection, at, from, frame, command, dialect } = *note;
                 let dialect = dialect.map(|dialect| *dialect);
                 let place = (connection, at);
                 self.transcriber.frame(place, from, &frame, command, dialect, &mut self.line);
@@ -157,17 +171,20 @@ impl Scribe {
             }
             Note::Close(close) => {
                 let at = close.at;
-                self.transcriber.close(close, &mut self.line);
+                self.transcriber.close(*close, &mut self.line);
                 at
             }
             Note::Gap(gap) => {
                 let at = gap.at;
-                self.transcriber.gap(gap, &mut self.line);
+                self.transcriber.gap(*gap, &mut self.line);
                 at
             }
         };
         self.write()?;
         if self.files.is_full(self.written) {
+            // What waits for further connections is older than the next file.
+            self.transcriber.flush(&mut self.line);
+            self.write()?;
             self.sink.flush()?;
             self.sink = BufWriter::with_capacity(BUFFER, self.files.next()?);
             self.transcriber.resume(self.recorder, at, &mut self.line);

@@ -6,16 +6,16 @@ use crate::headers::headers;
 use crate::line::{
     Close, Gap, GapReason, Header, Line, MAX_LINE_BYTES, Open, OpenRequest, Recorder, Transport,
 };
+use crate::messages::{MessageKey, Messages, PendingLine};
 use crate::replacer::{PICTURE, Replacer};
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 use tolmach_dialect::{FieldMap, FieldRule, FieldValue, Frame, Route, Sender};
 
-/// The frames whose lines are kept, because other connections may have got the same bytes.
-const SHARED: usize = 32;
-/// The largest payload of them, in bytes.
+/// The largest payload of a message that is kept for other connections, in bytes.
 const MAX_SHARED: usize = 64 << 10;
 /// The most requests of one HTTP connection that wait for their responses.
 const MAX_WAITING: usize = 1024;
@@ -27,28 +27,28 @@ const MAX_KEPT_REQUEST: usize = 4 << 10;
 pub struct Transcriber {
     replacer: Replacer,
     maps: HashMap<usize, FieldMap>,
-    connections: HashMap<u64, Connection>,
-    shared: VecDeque<SharedLine>,
+    connections: HashMap<u64, Connection, BuildHasherDefault<NumberHasher>>,
+    messages: Messages,
 }
 
 /// An open connection.
 #[derive(Debug)]
 struct Connection {
-    open: Open,
     rules: &'static [FieldRule],
-    /// The method and the path of the WebSocket, or of the HTTP requests that are not answered.
-    routes: VecDeque<(String, String)>,
+    /// The line that its latest message comes into. Written before any other of the connection.
+    pending: Option<PendingLine>,
     /// True until a line tells the dialect that `open` does not.
     has_new_dialect: bool,
+    /// Apart, since a message of many connections needs the rest of each only.
+    beginning: Box<Beginning>,
 }
 
-/// The rest of a line that belongs to a payload.
+/// The beginning of a connection.
 #[derive(Debug)]
-struct SharedLine {
-    payload: Bytes,
-    rules: usize,
-    command: Option<&'static str>,
-    rest: Bytes,
+struct Beginning {
+    open: Open,
+    /// The method and the path of the WebSocket, or of the HTTP requests that are not answered.
+    routes: VecDeque<(String, String)>,
 }
 
 /// A connection that has begun.
@@ -81,7 +81,7 @@ pub struct KnownDialect {
     pub rules: &'static [FieldRule],
 }
 
-/// The part of a frame's line that is the same for every connection that gets the frame.
+/// The part of a message's line that is the same for every connection that gets the message.
 #[derive(Serialize)]
 struct SharedPart<'a> {
     from: Sender,
@@ -94,11 +94,33 @@ struct SharedPart<'a> {
     command: Option<&'a str>,
 }
 
+/// Hashes the numbers of connections, which the recorder counts up: connections that are neighbours
+/// are such in the table too, because those of a group often get a message one after another.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 << 8 | u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The table takes a place by the low bits and compares the high ones, which are spread by
+        // the multiplier of Fibonacci hashing.
+        let high = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) & 0xFF << 56;
+        self.0 = high ^ number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Transcriber {
     /// A transcriber that replaces by this replacer.
     pub fn new(replacer: Replacer) -> Self {
-        let (maps, connections) = (HashMap::new(), HashMap::new());
-        Self { replacer, maps, connections, shared: VecDeque::new() }
+        let (maps, connections) = (HashMap::new(), HashMap::default());
+        Self { replacer, maps, connections, messages: Messages::default() }
     }
 
     /// The first line.
@@ -108,6 +130,7 @@ impl Transcriber {
 
     /// The line of a connection that has begun.
     pub fn open(&mut self, opening: Opening, out: &mut Vec<u8>) {
+        self.flush(out);
         let rules = opening.dialect.as_ref().map_or(&[][..], |dialect| dialect.rules);
         let mut routes = VecDeque::new();
         let request = opening.request.map(|parts| {
@@ -140,8 +163,9 @@ impl Transcriber {
         let open = Box::new(open);
         line(&Line::Open(open.clone()), out);
         let open = Open { request: open.request.clone().and_then(kept_request), ..*open };
-        self.connections
-            .insert(opening.connection, Connection { open, rules, routes, has_new_dialect: false });
+        let beginning = Box::new(Beginning { open, routes });
+        let connection = Connection { rules, pending: None, has_new_dialect: false, beginning };
+        self.connections.insert(opening.connection, connection);
     }
 
     /// The line of a frame. `dialect` is given with the first frame after it became known or
@@ -155,92 +179,104 @@ impl Transcriber {
         dialect: Option<KnownDialect>,
         out: &mut Vec<u8>,
     ) {
+        if from == Sender::Client {
+            // What a client asks comes behind all that it may know.
+            self.flush(out);
+        }
         let Some(known) = self.connections.get_mut(&connection) else { return };
+        if let Some(pending) = known.pending.take() {
+            self.messages.write(pending, out);
+        }
         known.has_new_dialect |= dialect.is_some();
         let is_new = known.has_new_dialect;
+        let beginning = &mut *known.beginning;
         if let Some(dialect) = dialect {
             known.rules = dialect.rules;
-            known.open.dialect = Some(dialect.id);
-            known.open.revision = Some(dialect.revision);
-        }
-        let is_shared = from == Sender::Server
-            && !is_new
-            && matches!(frame, Frame::Text(_) | Frame::Binary(_) | Frame::Value(_))
-            && frame.payload().len() <= MAX_SHARED;
-        let payload = frame.payload();
-        let rules = known.rules.as_ptr() as usize;
-        if is_shared {
-            let is_same = |shared: &&SharedLine| {
-                (shared.payload.as_ptr(), shared.payload.len()) == (payload.as_ptr(), payload.len())
-                    && (shared.rules, shared.command) == (rules, command)
-            };
-            if let Some(shared) = self.shared.iter().find(is_same) {
-                head(connection, at, out);
-                out.extend_from_slice(&shared.rest);
-                return;
-            }
+            beginning.open.dialect = Some(dialect.id);
+            beginning.open.revision = Some(dialect.revision);
         }
         if let Frame::Request(request) = frame
-            && known.routes.len() < MAX_WAITING
+            && beginning.routes.len() < MAX_WAITING
         {
             let route = (request.method().to_string(), request.uri().path().to_owned());
-            known.routes.push_back(route);
+            beginning.routes.push_back(route);
         }
-        let route = known.routes.front().map(|(method, path)| Route { method, path });
+        let route = beginning.routes.front().map(|(method, path)| Route { method, path });
         let map = map(&mut self.maps, known.rules);
         let replaced = replaced(&self.replacer, map, from, route, frame);
         if matches!(frame, Frame::Response(_)) {
-            known.routes.pop_front();
+            beginning.routes.pop_front();
         }
         let frame = replaced.as_ref().unwrap_or(frame);
         let mut captured = CapturedFrame::new(connection, at, from, frame);
         captured.command = command.map(str::to_owned);
         if is_new {
-            captured.dialect = known.open.dialect.clone();
-            captured.revision = known.open.revision.clone();
+            captured.dialect = beginning.open.dialect.clone();
+            captured.revision = beginning.open.revision.clone();
         }
-        if !is_shared {
-            let start = out.len();
-            line(&Line::Frame(Box::new(captured)), out);
-            // Control characters are written as six bytes each.
-            if out.len() - start > MAX_LINE_BYTES {
-                out.truncate(start);
-                let (connection, reason) = (Some(connection), GapReason::TooLarge);
-                line(&Line::Gap(Gap { at, connection, frames: 1, reason }), out);
-            } else {
-                known.has_new_dialect = false;
+        let start = out.len();
+        line(&Line::Frame(Box::new(captured)), out);
+        // Control characters are written as six bytes each.
+        if out.len() - start > MAX_LINE_BYTES {
+            out.truncate(start);
+            let (connection, reason) = (Some(connection), GapReason::TooLarge);
+            line(&Line::Gap(Gap { at, connection, frames: 1, reason }), out);
+        } else {
+            known.has_new_dialect = false;
+        }
+    }
+
+    /// The line of a message of the server that other connections may get too: one line for all
+    /// that get it in a row. It is written before any other line of one of them, before a line of
+    /// any client, and by [`Transcriber::flush`].
+    pub fn message(
+        &mut self,
+        (connection, at): (u64, u64),
+        frame: &Frame,
+        command: Option<&'static str>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(known) = self.connections.get_mut(&connection) else { return };
+        let is_message = matches!(frame, Frame::Text(_) | Frame::Binary(_) | Frame::Value(_));
+        if known.has_new_dialect || !is_message || frame.payload().len() > MAX_SHARED {
+            return self.frame((connection, at), Sender::Server, frame, command, None, out);
+        }
+        let key = MessageKey::new(frame, known.rules, command);
+        let next = match self.messages.find(key) {
+            Some(next) => next,
+            None => {
+                let routes = &known.beginning.routes;
+                let route = routes.front().map(|(method, path)| Route { method, path });
+                let map = map(&mut self.maps, known.rules);
+                let replaced = replaced(&self.replacer, map, Sender::Server, route, frame);
+                let rest = shared_part(replaced.as_ref().unwrap_or(frame), command);
+                self.messages.insert(key, frame.payload().clone(), rest, out)
             }
-            return;
-        }
-        let rest = SharedPart {
-            from,
-            kind: captured.kind,
-            text: captured.text.as_deref(),
-            base64: captured.base64.as_deref(),
-            command,
         };
-        let mut bytes = Vec::with_capacity(payload.len() + 64);
-        serde_json::to_writer(&mut bytes, &rest).expect("writing to a vector cannot fail");
-        bytes.push(b'\n');
-        // Without the bracket that opens the object.
-        let rest = Bytes::from(bytes).slice(1..);
-        head(connection, at, out);
-        out.extend_from_slice(&rest);
-        if self.shared.len() == SHARED {
-            self.shared.pop_front();
+        if let Some(pending) = known.pending.replace(next)
+            && pending != next
+        {
+            self.messages.write(pending, out);
         }
-        self.shared.push_back(SharedLine { payload: payload.clone(), rules, command, rest });
+        self.messages.join(next, (connection, at), out);
+    }
+
+    /// Writes the lines of messages that other connections might have joined.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        self.messages.write_all(out);
     }
 
     /// The line of a connection that has ended.
     pub fn close(&mut self, close: Close, out: &mut Vec<u8>) {
+        self.flush(out);
         if self.connections.remove(&close.connection).is_some() {
             line(&Line::Close(close), out);
         }
     }
 
     /// The line of frames that are missing.
-    pub fn gap(&self, gap: Gap, out: &mut Vec<u8>) {
+    pub fn gap(&mut self, gap: Gap, out: &mut Vec<u8>) {
+        self.flush(out);
         line(&Line::Gap(gap), out);
     }
 
@@ -248,7 +284,8 @@ impl Transcriber {
     /// connections.
     pub fn resume(&self, recorder: Recorder, at: u64, out: &mut Vec<u8>) {
         self.header(recorder, out);
-        let mut open: Vec<&Open> = self.connections.values().map(|known| &known.open).collect();
+        let known = self.connections.values();
+        let mut open: Vec<&Open> = known.map(|known| &known.beginning.open).collect();
         open.sort_by_key(|open| open.connection);
         for open in open {
             let open = Open { at, continued: true, ..open.clone() };
@@ -341,17 +378,20 @@ fn unreadable(replacer: &Replacer, map: &FieldMap, from: Sender, frame: &Frame) 
     }
 }
 
-/// The beginning of a frame's line.
-fn head(connection: u64, at: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"type":"frame","connection":"#);
-    number(connection, out);
-    out.extend_from_slice(br#","at":"#);
-    number(at, out);
-    out.push(b',');
-}
-
-fn number(number: u64, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, &number).expect("writing to a vector cannot fail");
+/// The rest of a message's line, without the bracket that opens the object.
+fn shared_part(frame: &Frame, command: Option<&'static str>) -> Bytes {
+    let captured = CapturedFrame::new(0, 0, Sender::Server, frame);
+    let rest = SharedPart {
+        from: captured.from,
+        kind: captured.kind,
+        text: captured.text.as_deref(),
+        base64: captured.base64.as_deref(),
+        command,
+    };
+    let mut bytes = Vec::with_capacity(frame.payload().len() + 128);
+    serde_json::to_writer(&mut bytes, &rest).expect("writing to a vector cannot fail");
+    bytes.push(b'\n');
+    Bytes::from(bytes).slice(1..)
 }
 
 fn line(line: &Line, out: &mut Vec<u8>) {

@@ -93,9 +93,48 @@ fn every_line_is_of_the_schema_and_is_read_again() {
     assert_eq!(texts(&lines)[..4], [r#"{"do":"a","text":"hello"}"#; 4]);
     assert!(matches!(lines[0], Line::Capture(_)));
     assert!(matches!(lines[10], Line::Close(_)));
-    for json in ["{}", r#"{"type":"frame","connection":1,"at":0,"from":"client"}"#] {
+    for json in [
+        "{}",
+        r#"{"type":"frame","connection":1,"at":0,"from":"client"}"#,
+        r#"{"type":"frames","at":0,"to":[],"from":"server","kind":"text","text":""}"#,
+        r#"{"type":"frames","at":0,"to":[[1]],"from":"server","kind":"text","text":""}"#,
+        r#"{"type":"frames","at":0,"to":[[1,0]],"from":"server","kind":"response"}"#,
+    ] {
         assert!(!schema.is_valid(&serde_json::from_str(json).unwrap()), "{json}");
     }
+}
+
+#[test]
+fn a_message_of_many_connections_is_kept_and_written_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    // Openings count as 256 bytes each, and so does the message with its own 1,000: a second time
+    // if the thread has taken it and not written it yet.
+    let recording = start(Target::File(path.clone()), 20 * 256 + 2 * (256 + 1_000) + 40 * 48);
+    let open = |transport| recording.open(Opening { transport, ..opening() }, None).unwrap();
+    let mut logs: Vec<ConnectionLog> = (0..20).map(|_| open(Transport::WebSocket)).collect();
+    let text = bytes::Bytes::from("x".repeat(1_000));
+    for _ in 0..2 {
+        for log in &mut logs {
+            assert!(log.frame(Sender::Server, Frame::Text(text.clone()), Some("posted")));
+        }
+    }
+    drop((logs, recording));
+    let written = fs::read_to_string(&path).unwrap();
+    let (count, schema) = (written.matches(std::str::from_utf8(&text).unwrap()).count(), schema());
+    assert!(count < 40, "each frame has a line of its own");
+    for line in written.lines() {
+        assert!(schema.is_valid(&serde_json::from_str(line).unwrap()), "{line}");
+    }
+    let mut frames = [0; 20];
+    for line in lines(&path) {
+        if let Line::Frame(frame) = line {
+            frames[usize::try_from(frame.connection).unwrap() - 1] += 1;
+            assert_eq!(frame.text.as_deref().map(str::len), Some(1_000));
+            assert_eq!(frame.command.as_deref(), Some("posted"));
+        }
+    }
+    assert_eq!(frames, [2; 20]);
 }
 
 #[test]
@@ -231,6 +270,10 @@ fn a_capture_that_cannot_be_read_names_file_line_and_field() {
         (
             format!("{header}\n\n{}", r#"{"type":"close","connection":"a","at":1}"#),
             "c.jsonl:3: connection",
+        ),
+        (
+            format!("{header}\n{}", r#"{"type":"frames","at":1,"to":[[1,0],[2]]}"#),
+            "c.jsonl:2: to[1]",
         ),
     ] {
         let error = Reader::new("c.jsonl", text.as_bytes()).find_map(Result::err).unwrap();

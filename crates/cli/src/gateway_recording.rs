@@ -68,20 +68,19 @@ pub(crate) fn recorder(recording: &Recording, config: &Config) -> Arc<dyn FrameR
     Arc::new(GatewayRecorder {
         handle: recording.handle(),
         filter: Filter::of(&config.record),
-        counters: Counters {
+        counters: Arc::new(Counters {
             recorded: counter!("tolmach_recorded_frames_total"),
             missing: counter!("tolmach_unrecorded_frames_total"),
-        },
+        }),
     })
 }
 
 struct GatewayRecorder {
     handle: RecordingHandle,
     filter: Filter,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
-#[derive(Clone)]
 struct Counters {
     recorded: Counter,
     missing: Counter,
@@ -163,12 +162,14 @@ impl FrameRecorder for GatewayRecorder {
         }
         Some(Box::new(RecordedLog {
             log: Some(log?),
-            filter: self.filter.clone(),
             counters: self.counters.clone(),
-            dialect: known(connection.manifest, connection.revision),
-            user,
-            is_user_pending,
-            is_revision_pending,
+            choice: Box::new(Choice {
+                filter: self.filter.clone(),
+                dialect: known(connection.manifest, connection.revision),
+                user,
+                is_user_pending,
+                is_revision_pending,
+            }),
         }))
     }
 }
@@ -181,12 +182,17 @@ fn known(manifest: &Manifest, revision: Revision) -> KnownDialect {
     }
 }
 
-/// A connection that is recorded, or may be.
+/// A connection that is recorded, or may be. A frame of the server reads one cache line of it.
 struct RecordedLog {
     /// `None` once it is known not to be recorded.
     log: Option<ConnectionLog>,
+    counters: Arc<Counters>,
+    choice: Box<Choice>,
+}
+
+/// What tells if a connection is recorded.
+struct Choice {
     filter: Filter,
-    counters: Counters,
     dialect: KnownDialect,
     user: Option<i64>,
     is_user_pending: bool,
@@ -200,19 +206,20 @@ impl RecordedLog {
 
     /// Records what was held, once it is known that it is to be.
     fn decide(&mut self) {
-        if !self.is_user_pending
-            && !self.is_revision_pending
+        let choice = &self.choice;
+        if !choice.is_user_pending
+            && !choice.is_revision_pending
             && let Some(log) = &mut self.log
             && log.is_held()
         {
-            log.release(self.user, Some(self.dialect.clone()));
+            log.release(choice.user, Some(choice.dialect.clone()));
         }
     }
 }
 
 impl ConnectionRecorder for RecordedLog {
     fn frame(&mut self, from: Sender, frame: Frame, name: Option<&'static str>) {
-        if self.is_revision_pending && from == Sender::Client {
+        if from == Sender::Client && self.choice.is_revision_pending {
             // The first frame has decided the revision before it comes here.
             return self.discard();
         }
@@ -225,16 +232,18 @@ impl ConnectionRecorder for RecordedLog {
     }
 
     fn user(&mut self, user: UserId) {
-        self.user = Some(user.get());
-        if !self.is_user_pending {
-            if self.filter.user.is_some() && self.filter.user != self.user {
+        let choice = &mut *self.choice;
+        choice.user = Some(user.get());
+        let is_wanted = choice.filter.user == choice.user;
+        if !choice.is_user_pending {
+            if choice.filter.user.is_some() && !is_wanted {
                 // The connection goes on as another user's.
                 self.log = None;
             }
             return;
         }
-        if self.filter.user == self.user {
-            self.is_user_pending = false;
+        if is_wanted {
+            choice.is_user_pending = false;
             self.decide();
         } else {
             self.discard();
@@ -242,14 +251,15 @@ impl ConnectionRecorder for RecordedLog {
     }
 
     fn revision(&mut self, manifest: &Manifest, revision: Revision) {
-        self.dialect = known(manifest, revision);
+        let choice = &mut *self.choice;
+        choice.dialect = known(manifest, revision);
         if let Some(log) = &mut self.log
             && !log.is_held()
         {
-            log.dialect(self.dialect.clone());
+            log.dialect(choice.dialect.clone());
         }
-        if self.is_revision_pending && self.filter.admits_revision(manifest.id, revision) {
-            self.is_revision_pending = false;
+        if choice.is_revision_pending && choice.filter.admits_revision(manifest.id, revision) {
+            choice.is_revision_pending = false;
             self.decide();
         }
     }
@@ -317,17 +327,19 @@ mod tests {
         };
         let mut log = RecordedLog {
             log: recording.open(opening, Some(HELD_BYTES)),
-            filter: Filter {
-                share: 100,
-                user: Some(1),
-                addresses: Vec::new(),
-                dialects: Arc::default(),
-            },
-            counters: Counters { recorded: Counter::noop(), missing: Counter::noop() },
-            dialect,
-            user: None,
-            is_user_pending: true,
-            is_revision_pending: false,
+            counters: Arc::new(Counters { recorded: Counter::noop(), missing: Counter::noop() }),
+            choice: Box::new(Choice {
+                filter: Filter {
+                    share: 100,
+                    user: Some(1),
+                    addresses: Vec::new(),
+                    dialects: Arc::default(),
+                },
+                dialect,
+                user: None,
+                is_user_pending: true,
+                is_revision_pending: false,
+            }),
         };
         for user in [1, 1, 2] {
             log.frame(Sender::Client, Frame::text("{}"), None);

@@ -73,9 +73,9 @@ impl Recording {
     pub(crate) fn open(
         recorder: &dyn FrameRecorder,
         connection: &RecordedConnection<'_>,
-    ) -> Option<Box<Self>> {
+    ) -> Option<Self> {
         let is_tcp = connection.transport == RecordedTransport::Tcp;
-        recorder.open(connection).map(|recorder| Box::new(Self { recorder, is_tcp }))
+        recorder.open(connection).map(|recorder| Self { recorder, is_tcp })
     }
 
     /// A frame of the client.

@@ -29,7 +29,7 @@ pub(crate) struct SendHalf {
     /// The close that an event caused while the sending half was parked.
     pub(crate) close: Option<Close>,
     /// Takes copies of the frames, where the connection is recorded.
-    pub(crate) recording: Option<Box<Recording>>,
+    pub(crate) recording: Option<Recording>,
 }
 
 impl SendHalf {

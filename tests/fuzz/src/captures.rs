@@ -36,6 +36,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             "text": granted}),
         json!({"type": "frame", "connection": 1, "at": 4, "from": "server", "kind": "text",
             "text": history, "command": "history"}),
+        json!({"type": "frames", "at": 4, "to": [[1, 0], [2, 7]], "from": "server", "kind": "text",
+            "text": "{\"mode\":\"newMessage\"}", "command": "posted"}),
         json!({"type": "gap", "connection": 1, "at": 5, "frames": 2, "reason": "full"}),
         json!({"type": "close", "connection": 1, "at": 6, "by": "client", "code": 1000}),
     ];
@@ -121,12 +123,17 @@ fn record(lines: &[Line]) {
                 let Ok(content) = frame.frame() else { continue };
                 let (place, from) = ((frame.connection, frame.at), frame.from);
                 let known = frame.dialect.as_ref().map(|id| known(Some(id)));
-                transcriber.frame(place, from, &content, None, known, &mut recorded);
+                if from == Sender::Server && known.is_none() {
+                    transcriber.message(place, &content, None, &mut recorded);
+                } else {
+                    transcriber.frame(place, from, &content, None, known, &mut recorded);
+                }
             }
             Line::Close(close) => transcriber.close(close.clone(), &mut recorded),
             Line::Gap(gap) => transcriber.gap(gap.clone(), &mut recorded),
         }
     }
+    transcriber.flush(&mut recorded);
     transcriber.resume(Recorder::Gateway, 9, &mut Vec::new());
     let recorded = read_back(&recorded);
     let is_of_client =

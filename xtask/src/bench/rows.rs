@@ -253,8 +253,7 @@ fn recording_and_ledger() -> Vec<Row> {
             AtMost(1.1),
             "",
             vec![recorded],
-        )
-        .explained_by(explanations::RECORDED),
+        ),
         row(
             "a request in the ledger, written every second, beside the CPU of a message in the \
                 mixed group",

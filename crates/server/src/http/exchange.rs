@@ -100,7 +100,7 @@ struct Exchange<'a> {
     route: Option<Box<ClientRoute>>,
     session: Box<dyn ServerSession>,
     lifecycle: ClientLifecycle,
-    recording: Option<Box<Recording>>,
+    recording: Option<Recording>,
 }
 
 impl Exchange<'_> {
