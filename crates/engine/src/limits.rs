@@ -27,6 +27,9 @@ pub const BATCH_LIMIT: usize = 1_000;
 /// so that the form of a substring is a substring of the form; and by way of the upper case, where
 /// letters with several lower cases become equal.
 pub fn case_folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 

@@ -4,6 +4,7 @@ use crate::limits::{LOGIN_LIMIT, case_folded, check_name};
 use precis_core::profile::PrecisFastInvocation;
 use precis_profiles::{UsernameCaseMapped, UsernameCasePreserved};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use tolmach_domain::Fault;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
@@ -63,11 +64,24 @@ pub(crate) fn check_display_name(
 /// case, without regard to case.
 pub fn look_alikes(name: &str) -> BTreeSet<String> {
     let form = |text: &str| {
-        let skeleton: String = unicode_security::skeleton(text).collect();
+        let skeleton = skeleton(text);
         let words: Vec<&str> = skeleton.split_whitespace().collect();
         case_folded(&words.join(" "))
     };
-    [form(name), form(&case_folded(name))].into()
+    let folded = case_folded(name);
+    if folded == name { [form(name)].into() } else { [form(name), form(&folded)].into() }
+}
+
+/// The skeleton of a text: of most names, which are of ASCII, those of their characters.
+fn skeleton(text: &str) -> String {
+    static OF_ASCII: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let of = |ascii: char| unicode_security::skeleton(&String::from(ascii)).collect();
+        ('\0'..='\x7f').map(of).collect()
+    });
+    if text.is_ascii() {
+        return text.bytes().map(|byte| OF_ASCII[usize::from(byte)].as_str()).collect();
+    }
+    unicode_security::skeleton(text).collect()
 }
 
 fn reason(error: &precis_core::Error) -> String {
@@ -84,6 +98,16 @@ fn unsuitable(code_point: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_skeleton_of_ascii_is_that_of_its_characters() {
+        let ascii = || (0..=127_u8).map(char::from);
+        for (one, other) in ascii().flat_map(|one| ascii().map(move |other| (one, other))) {
+            let text = String::from_iter([one, other, one]);
+            let expected: String = unicode_security::skeleton(&text).collect();
+            assert_eq!(skeleton(&text), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn logins_are_of_letters_digits_and_punctuation_with_single_spaces() {
