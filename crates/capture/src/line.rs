@@ -41,7 +41,7 @@ enum LineType {
     Gap,
 }
 
-/// What a line of a file tells.
+/// The content of a line of a file.
 pub(crate) enum ParsedLine {
     One(Line),
     /// A line `frames`: a frame for each connection.

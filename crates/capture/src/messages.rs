@@ -21,9 +21,9 @@ pub(crate) struct Messages {
     waiting: usize,
 }
 
-/// What decides how a message is transcribed. Addresses and lengths stand for what is there, since
-/// they are compared for each connection: no other message has those of the bytes as long as this
-/// one is kept, and rules and commands are static.
+/// The values that decide how a message is transcribed. Addresses and lengths stand for what is
+/// there, since they are compared for each connection: no other message has those of the bytes as
+/// long as this one is kept, and rules and commands are static.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageKey {
     bytes: (usize, usize),

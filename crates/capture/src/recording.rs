@@ -182,7 +182,7 @@ impl Scribe {
         };
         self.write()?;
         if self.files.is_full(self.written) {
-            // What waits for further connections is older than the next file.
+            // Lines that wait for further connections are older than the next file.
             self.transcriber.flush(&mut self.line);
             self.write()?;
             self.sink.flush()?;

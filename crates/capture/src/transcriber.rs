@@ -180,7 +180,7 @@ impl Transcriber {
         out: &mut Vec<u8>,
     ) {
         if from == Sender::Client {
-            // What a client asks comes behind all that it may know.
+            // A request of a client comes behind all that the client may know.
             self.flush(out);
         }
         let Some(known) = self.connections.get_mut(&connection) else { return };

@@ -190,7 +190,7 @@ struct RecordedLog {
     choice: Box<Choice>,
 }
 
-/// What tells if a connection is recorded.
+/// The properties of a connection that tell if it is recorded.
 struct Choice {
     filter: Filter,
     dialect: KnownDialect,

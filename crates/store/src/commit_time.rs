@@ -3,8 +3,12 @@
 use crate::scope::LockedFlows;
 use crate::sql;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use std::time::Duration;
 use tolmach_domain::Timestamp;
 use tolmach_engine::ports::StoreError;
+
+/// The pause between two looks at transactions that are waited for: less than most of them take.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The time up to which commits are complete: a transaction that begins after this call sees all of
 /// them, and every later one has a later time. It does not go back.
@@ -17,6 +21,25 @@ pub(crate) async fn last_commit_time<C: ConnectionTrait>(
     let statement = sql::last_commit_time(database.get_database_backend());
     let row = sql::row(database, statement, Vec::new()).await?;
     time(row.map(|row| sql::get(&row, "last")).transpose()?)
+}
+
+/// The same once it has reached the newest commit of before the call: a client that subscribes and
+/// then reads up to this time misses nothing that was published between the two. Waits for the
+/// transactions that took their times before that commit and still run, which end soon.
+pub(crate) async fn complete_commit_time<C: ConnectionTrait>(
+    database: &C,
+) -> Result<Timestamp, StoreError> {
+    let statement = sql::last_commit_time(database.get_database_backend());
+    let mut newest_before = None;
+    loop {
+        let row = sql::row(database, statement, Vec::new()).await?;
+        let column = |name| row.as_ref().map(|row| sql::get(row, name)).transpose();
+        let (complete, newest) = (time(column("last")?)?, time(column("newest")?)?);
+        if complete >= *newest_before.get_or_insert(newest) {
+            return Ok(complete);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Begins changes of anything but new messages: from now on this transaction is the only one that

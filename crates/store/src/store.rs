@@ -242,12 +242,9 @@ impl SqlStore {
     }
 
     /// The time up to which commits are complete, and a snapshot with all of them.
-    pub(crate) async fn snapshot_with_time(
-        &self,
-        user: Option<UserId>,
-    ) -> Result<(Timestamp, Snapshot), StoreError> {
+    pub(crate) async fn snapshot_with_time(&self) -> Result<(Timestamp, Snapshot), StoreError> {
         let time = last_commit_time(&self.readers).await?;
-        Ok((time, self.snapshot(user).await?))
+        Ok((time, self.snapshot(None).await?))
     }
 
     /// Reads a page by one statement on the connection that `work` is given.

@@ -52,7 +52,8 @@ pub trait MessageStore: Send + Sync + 'static {
     ///
     /// At most `limit` messages. They take at most half of `max_bytes`, and the flows the other
     /// half, counted as in [`AnswerBudget`](crate::AnswerBudget): what does not fit comes after
-    /// [`Changes::until`].
+    /// [`Changes::until`]. What was committed before the call is in the page, or comes after it: a
+    /// client that subscribes first misses nothing.
     async fn changes(
         &self,
         user: UserId,

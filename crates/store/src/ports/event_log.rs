@@ -20,7 +20,7 @@ impl EventLog for SqlStore {
         limit: u32,
     ) -> Result<ChangesPage, StoreError> {
         self.read_in_turn(|| async {
-            let (newest, snapshot) = self.snapshot_with_time(None).await?;
+            let (newest, snapshot) = self.snapshot_with_time().await?;
             read::changes_after(&snapshot.transaction, (after, newest), flows, limit).await
         })
         .await

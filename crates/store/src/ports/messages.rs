@@ -1,5 +1,6 @@
 //! Messages, history and changes.
 
+use crate::commit_time::complete_commit_time;
 use crate::job::{Post, Work};
 use crate::read::{self, HistoryBlocks};
 use crate::rows::flow_id;
@@ -106,7 +107,8 @@ impl MessageStore for SqlStore {
         max_bytes: usize,
     ) -> Result<Changes, StoreError> {
         self.read_in_turn(|| async {
-            let (newest, snapshot) = self.snapshot_with_time(Some(user)).await?;
+            let newest = complete_commit_time(&self.readers).await?;
+            let snapshot = self.snapshot(Some(user)).await?;
             let time = (since, newest);
             read::changes(&snapshot.transaction, user, time, flow, limit, max_bytes).await
         })

@@ -31,8 +31,8 @@ pub(crate) fn is_concurrent(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres
 }
 
-/// The time up to which commits are complete. No row if the database is a copy that is not
-/// complete.
+/// The time up to which commits are complete, and the newest commit time that is visible. No row if
+/// the database is a copy that is not complete.
 ///
 /// On PostgreSQL the keys of the locks are commit times of transactions that run; see the migration
 /// `commit_order`. One that took a time up to the newest commit had registered before that commit,
@@ -41,14 +41,14 @@ pub(crate) fn is_concurrent(backend: DbBackend) -> bool {
 pub(crate) fn last_commit_time(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => {
-            "SELECT least(c.last, r.first - 1) AS last \
+            "SELECT least(c.last, r.first - 1) AS last, c.last AS newest \
              FROM (SELECT max(last) AS last FROM commit_clock HAVING bool_or(id = 3)) c, \
              (SELECT min(((l.classid::bigint - (1 << 30)) << 32) | l.objid::bigint) AS first \
              FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 \
              AND l.classid::bigint >= 1 << 30 AND l.database = \
              (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) r"
         }
-        _ => "SELECT last FROM commit_clock WHERE id = 3",
+        _ => "SELECT last, last AS newest FROM commit_clock WHERE id = 3",
     }
 }
 

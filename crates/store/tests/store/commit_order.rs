@@ -51,43 +51,43 @@ fn posting(flow: &Flow, author: &User) -> String {
     )
 }
 
-/// Time does not pass what may still be committed below it.
+/// Time does not pass what may still be committed below it, and a page of changes waits for that:
+/// nothing that was committed before it, and so published, is missing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_by_time_wait_for_earlier_commit_times() {
     let Some(server) = Postgres::start_or_skip(Durability::Fast) else { return };
     let store = open(&server, PATIENT).await;
+    let impatient = open(&server, Duration::from_secs(2)).await;
     let anna = user(&store, "anna").await;
     let (one, two) = (group(&store, &anna).await, group(&store, &anna).await);
-    let before = store.last_commit_time().await.unwrap();
     let other = beside(&server).await;
     for commits in [false, true] {
+        let before = store.last_commit_time().await.unwrap();
         let running = other.begin().await.unwrap();
         let early = number(&running, &posting(&one, &anna)).await;
         // Another flow is not held up, and its message has a later time.
         let late = post(&store, &two, &anna, "late".into()).await.unwrap();
         let since = store.last_commit_time().await.unwrap();
         assert!(since >= before && since < late.changed_at);
-        let seen = changes(&store, &anna, before, 100).await;
-        assert_eq!(seen.until, since);
-        let ids = |changes: &Changes| -> Vec<i64> {
-            changes.messages.iter().map(|message| message.id.get()).collect()
-        };
-        assert!(!ids(&seen).contains(&late.id.get()), "{seen:?}");
         let page = store.changes_after(before, None, 100).await.unwrap();
         assert_eq!(page.until, since);
         // A flow that changed later is told, so that one that changes always is told at all.
         assert!(page.flows.contains(&(two.id, late.version)), "{page:?}");
-        let expected = if commits {
-            running.commit().await.unwrap();
-            vec![early, late.id.get()]
-        } else {
-            running.rollback().await.unwrap();
-            vec![late.id.get()]
+        let refused = impatient.changes(anna.id, before, None, 100, 8 << 20).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        let end = async {
+            // A page that does not wait is read meanwhile.
+            for _ in 0..20 {
+                store.ping().await.unwrap();
+            }
+            if commits { running.commit().await } else { running.rollback().await }.unwrap();
         };
-        let rest = changes(&store, &anna, since, 100).await;
-        assert_eq!(ids(&rest), expected);
-        assert!(rest.until >= late.changed_at);
-        assert_eq!(store.last_commit_time().await, Ok(rest.until));
+        let (seen, ()) = tokio::join!(changes(&store, &anna, before, 100), end);
+        let ids: Vec<i64> = seen.messages.iter().map(|message| message.id.get()).collect();
+        let expected = if commits { vec![early, late.id.get()] } else { vec![late.id.get()] };
+        assert_eq!(ids, expected);
+        assert!(seen.until >= late.changed_at);
+        assert_eq!(store.last_commit_time().await, Ok(seen.until));
     }
     // Changes other than messages register their time too.
     let running = other.begin().await.unwrap();
@@ -97,7 +97,9 @@ async fn readers_by_time_wait_for_earlier_commit_times() {
     running.rollback().await.unwrap();
     assert_eq!(store.last_commit_time().await, Ok(late.changed_at));
     assert_eq!(store.stats().failures, 0);
-    store.close().await;
+    for store in [store, impatient] {
+        store.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -168,7 +168,7 @@ pub async fn a_repeated_import_changes_nothing(fixture: &mut Fixture) {
     assert_eq!(found, [ExternalId(50), ExternalId(70)]);
 }
 
-/// Whether the flow had its members counted before they came, or not.
+/// Also of one whose members were counted before.
 pub async fn imported_members_take_places_of_a_group(fixture: &mut Fixture) {
     fixture.import(world()).await;
     let [carol, dave] = fixture.users(["carol", "dave"]).await;
