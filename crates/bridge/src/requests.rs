@@ -233,20 +233,20 @@ impl LinkTask {
         command: &Command,
         caller: Caller<'_>,
     ) -> Result<(Answer, Vec<Arc<Event>>), Refusal> {
-        let mut forms_of_flow = None;
+        let mut form_of_flow = None;
         if let Command::Edit { message, flow: None, text } = command
             && let Some(flow) = self.deliveries.flow_of(*message)
         {
             let (message, flow, text) = (*message, Some(flow), text.clone());
-            forms_of_flow = Some(Command::Edit { message, flow, text });
+            form_of_flow = Some(Command::Edit { message, flow, text });
         }
         if let Command::Delete { messages, flow: None, all_or_none } = command
             && let Some(flow) = messages.first().and_then(|first| self.deliveries.flow_of(*first))
         {
             let (messages, flow, all_or_none) = (messages.clone(), Some(flow), *all_or_none);
-            forms_of_flow = Some(Command::Delete { messages, flow, all_or_none });
+            form_of_flow = Some(Command::Delete { messages, flow, all_or_none });
         }
-        let forms = Forms::new(command, &self.shared.directory).chain(forms_of_flow);
+        let forms = Forms::new(command, &self.shared.directory).chain(form_of_flow);
         // The fault that a form was refused with, and the kinds of flow that it named.
         let mut refused: Option<(Fault, Vec<_>)> = None;
         for form in forms {

@@ -102,6 +102,28 @@ pub enum FrameKind {
     Response,
 }
 
+/// The identity of a message that several connections may get: that of its bytes, not their
+/// content. Addresses and lengths stand for what is there, since they are compared for each
+/// connection: no other message has those of the bytes as long as these are kept, and commands are
+/// static.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MessageIdentity {
+    bytes: (usize, usize),
+    kind: FrameKind,
+    command: Option<(usize, usize)>,
+}
+
+impl MessageIdentity {
+    pub(crate) fn of(frame: &Frame, command: Option<&'static str>) -> Self {
+        let place = |bytes: &[u8]| (bytes.as_ptr() as usize, bytes.len());
+        Self {
+            bytes: place(frame.payload()),
+            kind: FrameKind::of(frame),
+            command: command.map(|command| place(command.as_bytes())),
+        }
+    }
+}
+
 /// A line whose fields make no frame.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidFrame {

@@ -1,7 +1,7 @@
 //! Messages that many connections get: each is transcribed once, and one line tells of it for as
 //! many connections as were noted in a row.
 
-use crate::frame::FrameKind;
+use crate::frame::MessageIdentity;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use tolmach_dialect::{FieldRule, Frame};
@@ -21,15 +21,12 @@ pub(crate) struct Messages {
     waiting: usize,
 }
 
-/// The values that decide how a message is transcribed. Addresses and lengths stand for what is
-/// there, since they are compared for each connection: no other message has those of the bytes as
-/// long as this one is kept, and rules and commands are static.
+/// The values that decide how a message is transcribed. The address of rules stands for them, since
+/// they are static.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageKey {
-    bytes: (usize, usize),
-    kind: FrameKind,
+    identity: MessageIdentity,
     rules: usize,
-    command: Option<(usize, usize)>,
 }
 
 #[derive(Debug)]
@@ -59,13 +56,8 @@ impl MessageKey {
         rules: &'static [FieldRule],
         command: Option<&'static str>,
     ) -> Self {
-        let place = |bytes: &[u8]| (bytes.as_ptr() as usize, bytes.len());
-        Self {
-            bytes: place(frame.payload()),
-            kind: FrameKind::of(frame),
-            rules: rules.as_ptr() as usize,
-            command: command.map(|command| place(command.as_bytes())),
-        }
+        let identity = MessageIdentity::of(frame, command);
+        Self { identity, rules: rules.as_ptr() as usize }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The bounded queue between connections and the thread that writes.
 
+use crate::frame::MessageIdentity;
 use crate::line::{Close, Gap};
 use crate::transcriber::{KnownDialect, Opening};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,19 +62,9 @@ pub(crate) enum Note {
 /// A message of the server, which many connections may get.
 #[derive(Debug)]
 pub(crate) struct Message {
+    identity: MessageIdentity,
     pub(crate) frame: Frame,
     pub(crate) command: Option<&'static str>,
-}
-
-impl Message {
-    /// True for the same bytes, not only equal ones.
-    fn is(&self, frame: &Frame, command: Option<&'static str>) -> bool {
-        let place = |bytes: &[u8]| (bytes.as_ptr(), bytes.len());
-        let of_command = |command: Option<&str>| command.map(|command| place(command.as_bytes()));
-        place(self.frame.payload()) == place(frame.payload())
-            && std::mem::discriminant(&self.frame) == std::mem::discriminant(frame)
-            && of_command(self.command) == of_command(command)
-    }
 }
 
 /// A frame to write down.
@@ -164,10 +155,11 @@ impl Queue {
         frame: Frame,
         command: Option<&'static str>,
     ) -> bool {
+        let identity = MessageIdentity::of(&frame, command);
         let mut waiting = self.lock();
         let Waiting { notes: Notes { notes, messages }, bytes, .. } = &mut *waiting;
         let latest = messages.len().saturating_sub(LATEST);
-        let found = messages[latest..].iter().rposition(|message| message.is(&frame, command));
+        let found = messages[latest..].iter().rposition(|message| message.identity == identity);
         let (index, size) = match found {
             Some(index) => (latest + index, SHARED_NOTE),
             None => (messages.len(), NOTE + frame.payload().len()),
@@ -178,7 +170,7 @@ impl Queue {
         }
         *bytes += size;
         if found.is_none() {
-            messages.push(Message { frame, command });
+            messages.push(Message { identity, frame, command });
         }
         notes.push(Note::Message { connection, at, message });
         true

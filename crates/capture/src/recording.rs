@@ -148,7 +148,7 @@ impl Scribe {
     fn note(&mut self, note: Note, messages: &[Message]) -> io::Result<()> {
         let at = match note {
             Note::Message { connection, at, message } => {
-                let Some(Message { frame, command }) = messages.get(message as usize) else {
+                let Some(Message { frame, command, .. }) = messages.get(message as usize) else {
                     return Ok(());
                 };
                 self.transcriber.message((connection, at), frame, *command, &mut self.line);

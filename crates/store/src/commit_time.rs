@@ -18,9 +18,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(crate) async fn last_commit_time<C: ConnectionTrait>(
     database: &C,
 ) -> Result<Timestamp, StoreError> {
-    let statement = sql::last_commit_time(database.get_database_backend());
-    let row = sql::row(database, statement, Vec::new()).await?;
-    time(row.map(|row| sql::get(&row, "last")).transpose()?)
+    commit_times(database).await.map(|(complete, _)| complete)
 }
 
 /// The same once it has reached the newest commit of before the call: a client that subscribes and
@@ -29,17 +27,22 @@ pub(crate) async fn last_commit_time<C: ConnectionTrait>(
 pub(crate) async fn complete_commit_time<C: ConnectionTrait>(
     database: &C,
 ) -> Result<Timestamp, StoreError> {
-    let statement = sql::last_commit_time(database.get_database_backend());
-    let mut newest_before = None;
-    loop {
-        let row = sql::row(database, statement, Vec::new()).await?;
-        let column = |name| row.as_ref().map(|row| sql::get(row, name)).transpose();
-        let (complete, newest) = (time(column("last")?)?, time(column("newest")?)?);
-        if complete >= *newest_before.get_or_insert(newest) {
-            return Ok(complete);
-        }
+    let (mut complete, newest) = commit_times(database).await?;
+    while complete < newest {
         tokio::time::sleep(PAUSE).await;
+        complete = last_commit_time(database).await?;
     }
+    Ok(complete)
+}
+
+/// The time up to which commits are complete, and the newest commit time that is visible.
+async fn commit_times<C: ConnectionTrait>(
+    database: &C,
+) -> Result<(Timestamp, Timestamp), StoreError> {
+    let statement = sql::commit_times(database.get_database_backend());
+    let row = sql::row(database, statement, Vec::new()).await?;
+    let column = |name| time(row.as_ref().map(|row| sql::get(row, name)).transpose()?);
+    Ok((column("complete")?, column("newest")?))
 }
 
 /// Begins changes of anything but new messages: from now on this transaction is the only one that

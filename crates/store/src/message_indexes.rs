@@ -11,7 +11,7 @@ use crate::connect::{self, Target, Use};
 use crate::error::store_error;
 use crate::options::Options;
 use crate::sql;
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tolmach_engine::ports::{ImportChunk, StoreError};
@@ -19,11 +19,14 @@ use tolmach_engine::ports::{ImportChunk, StoreError};
 /// The indexes that are made last, as the migrations make them: those that have a row for each
 /// imported message.
 const INDEXES: [(&str, &str); 2] = [
-    ("message_changed", "CREATE UNIQUE INDEX message_changed ON message (flow_id, changed_at)"),
+    (
+        "message_changed",
+        "CREATE UNIQUE INDEX IF NOT EXISTS message_changed ON message (flow_id, changed_at)",
+    ),
     (
         "message_visible",
-        "CREATE INDEX message_visible ON message (flow_id, posted, author_id, deleted_at) \
-         WHERE deleted_at IS NULL",
+        "CREATE INDEX IF NOT EXISTS message_visible \
+         ON message (flow_id, posted, author_id, deleted_at) WHERE deleted_at IS NULL",
     ),
 ];
 
@@ -88,6 +91,12 @@ impl MessageIndexes {
     }
 }
 
+/// True if a SQLite file lacks one of the indexes. A server has them always.
+pub(crate) async fn are_missing<C: ConnectionTrait>(database: &C) -> Result<bool, StoreError> {
+    let is_file = database.get_database_backend() == DbBackend::Sqlite;
+    Ok(is_file && present(database).await?.len() < INDEXES.len())
+}
+
 /// Makes those indexes of a SQLite file that are missing.
 pub(crate) async fn make_missing(target: &Target, timeout: Duration) -> Result<(), StoreError> {
     let Target::Sqlite(_) = target else { return Ok(()) };
@@ -105,8 +114,7 @@ async fn make(database: &DatabaseConnection) -> Result<(), StoreError> {
         }
         tracing::info!(name, "making an index of the messages that were imported");
         let started = Instant::now();
-        let create = create.replacen(name, &format!("IF NOT EXISTS {name}"), 1);
-        database.execute_unprepared(&create).await.map_err(store_error)?;
+        database.execute_unprepared(create).await.map_err(store_error)?;
         tracing::info!(name, seconds = started.elapsed().as_secs(), "the index is made");
     }
     Ok(())
@@ -117,8 +125,8 @@ async fn take_away(database: &DatabaseConnection) -> Result<State, StoreError> {
     let row = sql::row(database, found, Vec::new()).await?;
     let has_messages = row.map_or(Ok(false), |row| sql::get(&row, "found"))?;
     if has_messages {
-        let is_whole = present(database).await?.len() == INDEXES.len();
-        return Ok(if is_whole { State::Present } else { State::Absent { has_messages } });
+        let is_left = are_missing(database).await?;
+        return Ok(if is_left { State::Absent { has_messages } } else { State::Present });
     }
     for (name, _) in INDEXES {
         let drop = format!("DROP INDEX IF EXISTS {name}");
@@ -128,7 +136,7 @@ async fn take_away(database: &DatabaseConnection) -> Result<State, StoreError> {
 }
 
 /// The names of those indexes that there are.
-async fn present(database: &DatabaseConnection) -> Result<Vec<String>, StoreError> {
+async fn present<C: ConnectionTrait>(database: &C) -> Result<Vec<String>, StoreError> {
     let names = INDEXES.map(|(name, _)| format!("'{name}'")).join(", ");
     let found =
         format!("SELECT name FROM sqlite_master WHERE type = 'index' AND name IN ({names})");

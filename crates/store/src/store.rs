@@ -1,7 +1,6 @@
 //! The store: a queue of changes to one writer, and a pool of readers.
 
 use crate::batch::Batch;
-use crate::commit_time::last_commit_time;
 use crate::connect::{self, HeldConnection, ReadPool, Reads, Target, Use};
 use crate::deadline::Deadline;
 use crate::error::store_error;
@@ -21,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
-use tolmach_domain::{Timestamp, UserId};
+use tolmach_domain::UserId;
 use tolmach_engine::ports::{Bus, Store, StoreError};
 
 /// Brings a database up to date and returns the names of the migrations that were applied. Safe
@@ -108,11 +107,13 @@ impl SqlStore {
         let message_indexes = if options.is_import {
             Some(MessageIndexes::for_import(&target, &options).await?)
         } else {
-            message_indexes::make_missing(&target, options.timeout).await?;
             None
         };
         let ReadConnections { points, pages, scans } = options.split_read_connections();
         let readers = target.connect_readers(Reads::Any, points, options.timeout).await?;
+        if message_indexes.is_none() && message_indexes::are_missing(&readers).await? {
+            message_indexes::make_missing(&target, options.timeout).await?;
+        }
         let pages = connect_each(&target, Reads::Pages, pages, options.timeout).await?;
         let scans = connect_each(&target, Reads::Any, scans, options.timeout).await?;
         let turn_readers: Vec<ReadPool> = pages.iter().chain(&scans).cloned().collect();
@@ -239,12 +240,6 @@ impl SqlStore {
             work().await
         };
         Deadline::after(self.options.timeout).bound(reading).await
-    }
-
-    /// The time up to which commits are complete, and a snapshot with all of them.
-    pub(crate) async fn snapshot_with_time(&self) -> Result<(Timestamp, Snapshot), StoreError> {
-        let time = last_commit_time(&self.readers).await?;
-        Ok((time, self.snapshot(None).await?))
     }
 
     /// Reads a page by one statement on the connection that `work` is given.

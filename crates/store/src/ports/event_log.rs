@@ -20,7 +20,8 @@ impl EventLog for SqlStore {
         limit: u32,
     ) -> Result<ChangesPage, StoreError> {
         self.read_in_turn(|| async {
-            let (newest, snapshot) = self.snapshot_with_time().await?;
+            let newest = last_commit_time(&self.readers).await?;
+            let snapshot = self.snapshot(None).await?;
             read::changes_after(&snapshot.transaction, (after, newest), flows, limit).await
         })
         .await

@@ -38,17 +38,17 @@ pub(crate) fn is_concurrent(backend: DbBackend) -> bool {
 /// `commit_order`. One that took a time up to the newest commit had registered before that commit,
 /// which the snapshot of this statement sees, so before the locks are read: either its lock is
 /// there, or it is visible to every later snapshot.
-pub(crate) fn last_commit_time(backend: DbBackend) -> &'static str {
+pub(crate) fn commit_times(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => {
-            "SELECT least(c.last, r.first - 1) AS last, c.last AS newest \
+            "SELECT least(c.last, r.first - 1) AS complete, c.last AS newest \
              FROM (SELECT max(last) AS last FROM commit_clock HAVING bool_or(id = 3)) c, \
              (SELECT min(((l.classid::bigint - (1 << 30)) << 32) | l.objid::bigint) AS first \
              FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objsubid = 1 \
              AND l.classid::bigint >= 1 << 30 AND l.database = \
              (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) r"
         }
-        _ => "SELECT last, last AS newest FROM commit_clock WHERE id = 3",
+        _ => "SELECT last AS complete, last AS newest FROM commit_clock WHERE id = 3",
     }
 }
 

@@ -31,8 +31,8 @@ mod world;
 pub(crate) use array::integer_list;
 pub(crate) use blocks::{ADD_BLOCK, BLOCK_IN_CHAT, BLOCKED_USERS, BLOCKERS, COUNT_OTHER_BLOCKS};
 pub(crate) use commit_clock::{
-    BEGIN_CHANGES, BEGIN_COPY, REMOVE_CONNECTIONS, SOURCE_OF_COPY, end_changes, end_copy,
-    is_concurrent, last_commit_time, lock_schema,
+    BEGIN_CHANGES, BEGIN_COPY, REMOVE_CONNECTIONS, SOURCE_OF_COPY, commit_times, end_changes,
+    end_copy, is_concurrent, lock_schema,
 };
 pub(crate) use event_log::{
     APPEND_EVENT, EVENTS_AFTER, FLOWS_CHANGED_AFTER, SOME_FLOWS_CHANGED_AFTER,
