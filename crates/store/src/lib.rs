@@ -32,6 +32,7 @@ mod event_log;
 mod housekeeper;
 mod job;
 mod job_queue;
+mod known_objects;
 mod message_indexes;
 mod migrations;
 mod options;

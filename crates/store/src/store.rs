@@ -6,6 +6,7 @@ use crate::deadline::Deadline;
 use crate::error::store_error;
 use crate::job::{Change, Work};
 use crate::job_queue::{JobQueue, Owner, closed};
+use crate::known_objects::KnownObjects;
 use crate::message_indexes::{self, MessageIndexes};
 use crate::options::{Counters, Options, ReadConnections, Stats};
 use crate::read_turns::{ReadClass, ReadTurn, ReadTurns, TurnConnections};
@@ -74,6 +75,8 @@ pub struct SqlStore {
     options: Options,
     /// Those of a store that imports.
     pub(crate) message_indexes: Option<MessageIndexes>,
+    /// Those of imports through this store.
+    pub(crate) known_objects: Arc<KnownObjects>,
 }
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -140,6 +143,7 @@ impl SqlStore {
             counters,
             options,
             message_indexes,
+            known_objects: Arc::default(),
         }))
     }
 

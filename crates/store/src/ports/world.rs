@@ -39,7 +39,11 @@ impl WorldStore for SqlStore {
             indexes.before_import(&chunk).await?;
         }
         self.count_grown_tables().await;
-        self.write(size, move |batch| Box::pin(batch.import(chunk, now))).await
+        let (source, known) = (chunk.source.clone(), self.known_objects.clone());
+        let importing = self.write(size, move |batch| Box::pin(batch.import(chunk, known, now)));
+        let (outcomes, met) = importing.await?;
+        self.known_objects.add(&source, met);
+        Ok(outcomes)
     }
 
     async fn end_import(&self, source: &IdNamespace) -> Result<(), StoreError> {

@@ -4,9 +4,11 @@
 //! prints a table with the aims. CPU is that of this process, which has SQLite in it, and that of
 //! PostgreSQL's processes, for each operation. `cargo xtask bench --large` runs it.
 
+mod housekeeping;
 mod measure;
 mod result;
 mod rows;
+mod senders;
 mod world;
 mod writes;
 
@@ -20,7 +22,7 @@ use tolmach_bus::InProcess;
 use tolmach_engine::ports::Store;
 use tolmach_store::{Options, SqlStore};
 use tolmach_test_servers::{Durability, Postgres};
-use world::{Size, World};
+use world::{Size, Target, World};
 
 /// Builds large worlds, measures them, and prints a table.
 #[derive(Debug, Parser)]
@@ -83,6 +85,9 @@ async fn measure(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
     if rows::is_any_of(only) {
         rows.extend(measure_world(kind, size, only).await?);
     }
+    if "housekeeping".contains(only) {
+        rows.extend(housekeeping::measure(kind, size).await?);
+    }
     if kind == Kind::Postgres && "writes".contains(only) {
         rows.extend(writes::measure(size.load).await?);
     }
@@ -91,20 +96,11 @@ async fn measure(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
 
 /// Builds a world in a new database and measures its rows.
 async fn measure_world(kind: Kind, size: Size, only: &str) -> LargeResult<Vec<Row>> {
-    let folder = tempfile::tempdir()?;
-    let (url, server) = match kind {
-        Kind::Sqlite => {
-            let file = folder.path().join("large.sqlite");
-            (format!("sqlite://{}?mode=rwc", file.display()), None)
-        }
-        Kind::Postgres => {
-            let server = Postgres::start(Durability::Fast);
-            (server.url(), Some(server))
-        }
-    };
-    let world = World::build(&url, size).await?;
-    let store = SqlStore::open(&url, Arc::new(InProcess::default()), Options::default()).await?;
-    let meter = Meter { server: server.as_ref() };
+    let target = Target::start(kind, Durability::Fast)?;
+    let url = &target.url;
+    let world = World::build(url, size).await?;
+    let store = SqlStore::open(url, Arc::new(InProcess::default()), Options::default()).await?;
+    let meter = Meter { server: target.server.as_ref() };
     let rows = Measuring { store: &store, world: &world, meter }.measure(only).await?;
     store.close().await;
     Ok(rows)

@@ -1,9 +1,36 @@
 //! A world, written by SQL: minutes instead of hours.
 
+use crate::Kind;
 use crate::result::LargeResult;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend};
 use std::time::Duration;
+use tempfile::TempDir;
 use tolmach_domain::{FlowId, UserId};
+use tolmach_test_servers::{Durability, Postgres};
+
+/// A new database. A server is stopped, and a file removed, when this is dropped.
+pub(crate) struct Target {
+    pub(crate) url: String,
+    pub(crate) server: Option<Postgres>,
+    _folder: TempDir,
+}
+
+impl Target {
+    pub(crate) fn start(kind: Kind, durability: Durability) -> LargeResult<Self> {
+        let folder = tempfile::tempdir()?;
+        let (url, server) = match kind {
+            Kind::Sqlite => {
+                let file = folder.path().join("large.sqlite");
+                (format!("sqlite://{}?mode=rwc", file.display()), None)
+            }
+            Kind::Postgres => {
+                let server = Postgres::start(durability);
+                (server.url(), Some(server))
+            }
+        };
+        Ok(Self { url, server, _folder: folder })
+    }
+}
 
 /// The numbers of a world's records.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +47,8 @@ pub(crate) struct Size {
     pub(crate) long_flow: i64,
     /// The members of the largest group.
     pub(crate) large_group: i64,
+    /// The sessions that have expired.
+    pub(crate) sessions: i64,
     /// The time for which each load of senders is measured.
     pub(crate) load: Duration,
 }
@@ -34,6 +63,7 @@ impl Size {
         flows: 200_000,
         long_flow: 1_000_000,
         large_group: 10_000,
+        sessions: 3_000_000,
         load: Duration::from_secs(5),
     };
     /// Small ones.
@@ -45,6 +75,7 @@ impl Size {
         flows: 200,
         long_flow: 1_000,
         large_group: 1_100,
+        sessions: 5_000,
         load: Duration::from_millis(200),
     };
 }
@@ -186,7 +217,7 @@ async fn write(
 }
 
 /// The numbers from 1 to `last`, as the column `i` of a table.
-fn series(last: i64) -> String {
+pub(crate) fn series(last: i64) -> String {
     format!(
         "(WITH RECURSIVE s (i) AS (SELECT CAST(1 AS bigint) UNION ALL \
          SELECT i + 1 FROM s WHERE i < {last}) SELECT i FROM s) s"

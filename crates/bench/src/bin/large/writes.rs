@@ -3,20 +3,10 @@
 
 use crate::measure::{Aim, Cost, Measured, Meter, Row};
 use crate::result::LargeResult;
-use futures_util::future::try_join_all;
+use crate::senders::{SENDERS, load, seed};
 use sea_orm::{ConnectionTrait, Database};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tolmach_bus::InProcess;
-use tolmach_domain::{Content, FlowId, FlowKind, FlowKindFilter, Timestamp, UserSummary};
-use tolmach_engine::ports::{
-    CreateFlow, FlowLimits, FlowStore, MessageStore, NewUser, PostMessage, Store, UserStore,
-};
-use tolmach_store::{Options, SqlStore};
+use std::time::Duration;
 use tolmach_test_servers::{Durability, Postgres, Proxy};
-
-/// The senders of each gateway, each with one message under way in a flow of its own.
-const SENDERS: usize = 64;
 
 /// The largest number of gateways.
 const GATEWAYS: usize = 4;
@@ -24,13 +14,10 @@ const GATEWAYS: usize = 4;
 /// The time that passes until what a proxy reads goes on: half of a round trip of 1 ms.
 const WAY: Duration = Duration::from_micros(500);
 
-/// The bytes of a message's text.
-const TEXT_BYTES: usize = 200;
-
 /// Measures the rows, each load for this time.
 pub(crate) async fn measure(length: Duration) -> LargeResult<Vec<Row>> {
     let server = Postgres::start(Durability::Full);
-    let senders = seed(&server.url()).await?;
+    let senders = seed(&server.url(), SENDERS * GATEWAYS).await?;
     let proxy = Proxy::to(&server.address());
     proxy.delay(WAY);
     let (far, near) = (server.url_at(&proxy.address()), server.url());
@@ -77,99 +64,4 @@ async fn slow_flushes(server: &Postgres) -> LargeResult<()> {
     }
     administrator.close().await?;
     Ok(())
-}
-
-/// A user who sends, and their flow.
-#[derive(Clone)]
-struct Sender {
-    author: UserSummary,
-    flow: FlowId,
-}
-
-async fn open(url: &str) -> LargeResult<Arc<SqlStore>> {
-    let options = Options { timeout: Duration::from_secs(30), ..Options::default() };
-    Ok(SqlStore::open(url, Arc::new(InProcess::default()), options).await?)
-}
-
-/// Creates the senders of all gateways.
-async fn seed(url: &str) -> LargeResult<Vec<Sender>> {
-    let store = open(url).await?;
-    let now = Timestamp::from_micros(1_600_000_000_000_000);
-    let mut senders = Vec::new();
-    for number in 0..SENDERS * GATEWAYS {
-        let user = NewUser::named(format!("sender{number}"));
-        let user = store.create_user(user, now).await?;
-        let flow = CreateFlow {
-            kind: FlowKind::Group,
-            title: "writes".into(),
-            info: String::new(),
-            owner: user.id,
-            photo: None,
-            members: Vec::new(),
-            key: None,
-        };
-        let flow = store.create_flow(flow, FlowLimits::NONE, None, now).await?.into_flow();
-        senders.push(Sender { author: user.summary(), flow: flow.id });
-    }
-    store.close().await;
-    Ok(senders)
-}
-
-/// The result of a load.
-struct Load {
-    /// The cost of a message; its time is that of the load, shared by all messages.
-    each: Cost,
-    /// The median time from sending a message to its commit.
-    median: Duration,
-}
-
-/// Sends from each of some gateways for a time: each has as many of the senders, at most 64.
-async fn load(
-    meter: Meter<'_>,
-    url: &str,
-    gateways: usize,
-    senders: &[Sender],
-    length: Duration,
-) -> LargeResult<Load> {
-    let stores = try_join_all((0..gateways).map(|_| open(url))).await?;
-    let each = SENDERS.min(senders.len() / gateways);
-    let (beginning, began) = (meter.begin(), Instant::now());
-    let mut tasks = Vec::new();
-    for (store, senders) in stores.iter().zip(senders.chunks(each)) {
-        for sender in senders {
-            let (store, sender) = (store.clone(), sender.clone());
-            tasks.push(tokio::spawn(async move { send(&store, &sender, began + length).await }));
-        }
-    }
-    let mut times = Vec::new();
-    for task in tasks {
-        times.extend(task.await??);
-    }
-    let each = meter.cost_of_each(&beginning, times.len());
-    for store in stores {
-        store.close().await;
-    }
-    times.sort_unstable();
-    let median = times.get(times.len() / 2).copied().ok_or("nothing was sent")?;
-    Ok(Load { each, median })
-}
-
-/// Sends one message after another, and returns the time of each.
-async fn send(store: &SqlStore, sender: &Sender, until: Instant) -> LargeResult<Vec<Duration>> {
-    let mut times = Vec::new();
-    while Instant::now() < until {
-        let message = PostMessage {
-            flow: sender.flow,
-            kinds: FlowKindFilter::Any,
-            author: sender.author.clone(),
-            administrator: false,
-            content: Content::text("x".repeat(TEXT_BYTES)),
-            key: None,
-            origin: None,
-        };
-        let began = Instant::now();
-        store.post(message, Timestamp::from_micros(1_600_000_000_000_000)).await?;
-        times.push(began.elapsed());
-    }
-    Ok(times)
 }

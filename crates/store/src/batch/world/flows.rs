@@ -1,5 +1,6 @@
 //! Flows.
 
+use super::known::Source;
 use super::records::Records;
 use crate::batch::transaction::Batch;
 use crate::entities::flow::Kind;
@@ -7,7 +8,7 @@ use crate::rows::{flow_id, photo_columns};
 use crate::sql::{self, get};
 use sea_orm::{ActiveEnum, Value};
 use std::collections::HashSet;
-use tolmach_domain::{Fault, FlowId, FlowKind, IdNamespace, ObjectKind};
+use tolmach_domain::{Fault, FlowId, FlowKind, ObjectKind};
 use tolmach_engine::ports::{ImportFlow, ImportNote, Imported, StoreError};
 
 /// A flow with its owner and its pair as they are stored.
@@ -20,7 +21,7 @@ struct NewFlow {
 impl Batch {
     pub(super) async fn import_flows(
         &mut self,
-        source: &IdNamespace,
+        source: &mut Source,
         before: i64,
         flows: Vec<ImportFlow>,
     ) -> Result<Vec<Imported<FlowId>>, StoreError> {

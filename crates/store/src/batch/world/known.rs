@@ -2,30 +2,46 @@
 
 use crate::batch::lookups::distinct;
 use crate::batch::transaction::Batch;
+use crate::known_objects::{KnownObjects, Met};
 use crate::read;
 use crate::sql::{self, get};
 use sea_orm::{QueryResult, Value};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use tolmach_domain::{ExternalId, IdNamespace, ObjectId, ObjectKind};
 use tolmach_engine::ports::{ExternalIdRow, StoreError};
+
+/// A source whose records a transaction imports.
+pub(super) struct Source {
+    pub(super) namespace: IdNamespace,
+    /// The objects of committed transactions.
+    pub(super) known: Arc<KnownObjects>,
+    /// Those that this transaction has read or added.
+    pub(super) met: Vec<Met>,
+}
 
 impl Batch {
     /// The objects of a kind that have rows with these external ids.
     pub(super) async fn known(
         &self,
-        source: &IdNamespace,
+        source: &mut Source,
         kind: ObjectKind,
         ids: impl Iterator<Item = ExternalId>,
     ) -> Result<HashMap<ExternalId, i64>, StoreError> {
-        let ids = distinct(ids);
-        let read = read::objects_of_many_external_ids(&self.transaction, source, kind, &ids);
-        Ok(read.await?.into_iter().collect())
+        let Source { namespace, known, met } = source;
+        let mut ids = distinct(ids);
+        let mut objects = known.take_known(namespace, kind, &mut ids);
+        let read = read::objects_of_many_external_ids(&self.transaction, namespace, kind, &ids);
+        let read = read.await?;
+        met.extend(read.iter().map(|(id, object)| (kind, *id, *object)));
+        objects.extend(read);
+        Ok(objects)
     }
 
     /// Remembers new objects by their ids at the source.
     pub(super) async fn remember(
         &mut self,
-        source: &IdNamespace,
+        source: &mut Source,
         kind: ObjectKind,
         objects: impl Iterator<Item = (ExternalId, i64)>,
     ) -> Result<(), StoreError> {
@@ -36,7 +52,9 @@ impl Batch {
         if rows.is_empty() {
             return Ok(());
         }
-        self.add_external_ids(source, &rows).await
+        self.add_external_ids(&source.namespace, &rows).await?;
+        source.met.extend(rows.iter().map(|row| (kind, row.external, row.object.get())));
+        Ok(())
     }
 
     /// The ids of new objects: the numbers that they have at the source, as far as those are free,

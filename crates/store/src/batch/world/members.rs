@@ -1,11 +1,12 @@
 //! Members.
 
+use super::known::Source;
 use crate::batch::lookups::distinct;
 use crate::batch::transaction::Batch;
 use crate::sql::{self, get};
 use sea_orm::Value;
 use std::collections::{HashMap, HashSet};
-use tolmach_domain::{Fault, IdNamespace, ObjectKind};
+use tolmach_domain::{Fault, ObjectKind};
 use tolmach_engine::ports::{ImportMember, ImportNote, Imported, StoreError};
 
 /// A flow as its members need it.
@@ -31,7 +32,7 @@ struct Context {
 impl Batch {
     pub(super) async fn import_members(
         &mut self,
-        source: &IdNamespace,
+        source: &mut Source,
         members: Vec<ImportMember>,
     ) -> Result<Vec<Imported<()>>, StoreError> {
         if members.is_empty() {

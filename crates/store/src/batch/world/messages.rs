@@ -1,5 +1,6 @@
 //! Messages.
 
+use super::known::Source;
 use super::records::Records;
 use crate::batch::transaction::Batch;
 use crate::read;
@@ -7,7 +8,7 @@ use crate::rows::{attachments_text, content_type_text, message_id};
 use crate::sql::{self, get};
 use sea_orm::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use tolmach_domain::{ExternalId, Fault, IdNamespace, MessageId, ObjectId, ObjectKind, Timestamp};
+use tolmach_domain::{ExternalId, Fault, MessageId, ObjectId, ObjectKind, Timestamp};
 use tolmach_engine::ports::{ImportMessage, ImportNote, Imported, StoreError};
 
 /// A stored message as an import recognises it.
@@ -44,7 +45,7 @@ struct Newest {
 impl Batch {
     pub(super) async fn import_messages(
         &mut self,
-        source: &IdNamespace,
+        source: &mut Source,
         before: i64,
         groups_apart: bool,
         messages: Vec<ImportMessage>,
@@ -67,7 +68,8 @@ impl Batch {
         let unknown = unknown.filter_map(|id| id.number().filter(|id| stored.contains_key(id)));
         let unknown: Vec<ObjectId> =
             unknown.filter_map(|id| ObjectId::new(ObjectKind::Message, id)).collect();
-        let renumbered = read::external_ids_of_objects(&self.transaction, source, &unknown).await?;
+        let renumbered =
+            read::external_ids_of_objects(&self.transaction, &source.namespace, &unknown).await?;
         let renumbered: HashSet<i64> = renumbered.iter().map(|row| row.object.get()).collect();
         let is_renumbered = |id: &i64| renumbered.contains(id);
         let mut records: Records<NewMessage> = Records::new(messages.len());

@@ -1,9 +1,12 @@
 //! The steps of an import.
 
+use super::known::Source;
 use crate::batch::transaction::Batch;
 use crate::error::corrupt;
+use crate::known_objects::{KnownObjects, Met};
 use crate::read;
 use crate::sql;
+use std::sync::Arc;
 use tolmach_domain::{IdNamespace, Timestamp};
 use tolmach_engine::ports::{ImportChunk, ImportOutcomes, ImportPosition, ImportState, StoreError};
 
@@ -24,11 +27,14 @@ impl Batch {
         self.set_import_position(source, None).await
     }
 
+    /// Imports records. Returns the objects that were met as well: they are known once this is
+    /// committed.
     pub(crate) async fn import(
         &mut self,
         chunk: ImportChunk,
+        known: Arc<KnownObjects>,
         now: Timestamp,
-    ) -> Result<ImportOutcomes, StoreError> {
+    ) -> Result<(ImportOutcomes, Vec<Met>), StoreError> {
         let groups_apart = chunk.groups_apart;
         let ImportChunk { source, users, flows, messages, members, position, cursor, .. } = chunk;
         let state = self.begun_import(&source).await?;
@@ -40,11 +46,12 @@ impl Batch {
         let apart = groups_apart.or(state.groups_apart).unwrap_or_default();
         // Readers of changes see nothing beyond the newest commit time.
         let (last_change, committed_at) = (self.commit_time(), self.next_commit_time(now));
+        let mut of = Source { namespace: source.clone(), known, met: Vec::new() };
         let outcomes = ImportOutcomes {
-            users: self.import_users(&source, before.users, users).await?,
-            flows: self.import_flows(&source, before.flows, flows).await?,
-            messages: self.import_messages(&source, before.messages, apart, messages).await?,
-            members: self.import_members(&source, members).await?,
+            users: self.import_users(&mut of, before.users, users).await?,
+            flows: self.import_flows(&mut of, before.flows, flows).await?,
+            messages: self.import_messages(&mut of, before.messages, apart, messages).await?,
+            members: self.import_members(&mut of, members).await?,
             last_change,
             committed_at,
         };
@@ -55,7 +62,7 @@ impl Batch {
             let values = vec![cursor.into(), source.as_str().into()];
             sql::execute(&self.transaction, sql::SET_IMPORT_CURSOR, values).await?;
         }
-        Ok(outcomes)
+        Ok((outcomes, of.met))
     }
 
     async fn begun_import(&self, source: &IdNamespace) -> Result<ImportState, StoreError> {

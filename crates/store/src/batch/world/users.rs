@@ -1,5 +1,6 @@
 //! Users.
 
+use super::known::Source;
 use super::records::Records;
 use crate::batch::identifiers::Identifiers;
 use crate::batch::transaction::Batch;
@@ -7,7 +8,7 @@ use crate::rows::{EXACT, LOOK, photo_columns, user_id};
 use crate::sql::{self, get};
 use sea_orm::Value;
 use std::collections::HashSet;
-use tolmach_domain::{Fault, IdNamespace, ObjectKind, UserId};
+use tolmach_domain::{Fault, ObjectKind, UserId};
 use tolmach_engine::ports::{ImportNote, ImportUser, Imported, StoreError};
 use tolmach_engine::{case_folded, look_alikes};
 
@@ -16,7 +17,7 @@ type Taken = HashSet<(i64, String)>;
 impl Batch {
     pub(super) async fn import_users(
         &mut self,
-        source: &IdNamespace,
+        source: &mut Source,
         before: i64,
         users: Vec<ImportUser>,
     ) -> Result<Vec<Imported<UserId>>, StoreError> {
