@@ -24,18 +24,16 @@ pub(crate) async fn measure(kind: Kind, size: Size) -> LargeResult<Vec<Row>> {
     let without = load(meter, &target.url, 1, &senders, length).await?;
     let database = Database::connect(target.url.as_str()).await?;
     expire_sessions(&database, size.sessions).await?;
+    let written = records(&database).await?;
     let beside = load(meter, &target.url, 1, &senders, length).await?;
-    let left = sessions(&database).await?;
-    if left == size.sessions {
-        return Err("no session was removed while messages were sent".into());
+    let left = records(&database).await?;
+    let removed = written - left;
+    if removed == 0 {
+        return Err("nothing was removed while messages were sent".into());
     }
+    let (name, before, beside_it) = (kind.name(), without.p99, beside.p99);
     eprintln!(
-        "{}: {} of {} sessions were removed; p99 {:?} without, {:?} beside",
-        kind.name(),
-        size.sessions - left,
-        size.sessions,
-        without.p99,
-        beside.p99
+        "{name}: {removed} of {written} records were removed; p99 {before:?}, beside it {beside_it:?}"
     );
     database.close().await?;
     Ok(vec![Row {
@@ -47,7 +45,7 @@ pub(crate) async fn measure(kind: Kind, size: Size) -> LargeResult<Vec<Row>> {
 
 /// Writes sessions that have expired, each with a refresh token.
 async fn expire_sessions(database: &DatabaseConnection, count: i64) -> LargeResult<()> {
-    let expired = now().before(Duration::from_secs(60 * 60)).micros();
+    let expired = now().before(Duration::from_secs(30 * 24 * 60 * 60)).micros();
     let number = match database.get_database_backend() {
         DbBackend::Postgres => "int8send(i)",
         _ => "CAST(printf('%08d', i) AS blob)",
@@ -69,9 +67,10 @@ async fn expire_sessions(database: &DatabaseConnection, count: i64) -> LargeResu
     Ok(())
 }
 
-/// The number of sessions.
-async fn sessions(database: &DatabaseConnection) -> LargeResult<i64> {
-    let count = "SELECT count(*) AS number FROM session";
+/// The number of sessions and of refresh tokens, which are removed before their sessions.
+async fn records(database: &DatabaseConnection) -> LargeResult<i64> {
+    let count = "SELECT (SELECT count(*) FROM session) + (SELECT count(*) FROM refresh_token) \
+                 AS number";
     let count = Statement::from_string(database.get_database_backend(), count);
     let row = database.query_one_raw(count).await?.ok_or("a count has a row")?;
     Ok(row.try_get("", "number")?)

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tolmach_bus::InProcess;
-use tolmach_domain::{Content, FlowId, FlowKind, FlowKindFilter, Timestamp, UserSummary};
+use tolmach_domain::{Content, FlowId, FlowKind, FlowKindFilter, Timestamp, UserId, UserSummary};
 use tolmach_engine::ports::{
     CreateFlow, FlowLimits, FlowStore, MessageStore, NewUser, PostMessage, Store, UserStore,
 };
@@ -42,20 +42,24 @@ pub(crate) async fn seed(url: &str, count: usize) -> LargeResult<Vec<Sender>> {
     for number in 0..count {
         let user = NewUser::named(format!("sender{number}"));
         let user = store.create_user(user, now()).await?;
-        let flow = CreateFlow {
-            kind: FlowKind::Group,
-            title: "sends".into(),
-            info: String::new(),
-            owner: user.id,
-            photo: None,
-            members: Vec::new(),
-            key: None,
-        };
-        let flow = store.create_flow(flow, FlowLimits::NONE, None, now()).await?.into_flow();
-        senders.push(Sender { author: user.summary(), flow: flow.id });
+        let flow = create_flow(&store, user.id).await?;
+        senders.push(Sender { author: user.summary(), flow });
     }
     store.close().await;
     Ok(senders)
+}
+
+async fn create_flow(store: &SqlStore, owner: UserId) -> LargeResult<FlowId> {
+    let flow = CreateFlow {
+        kind: FlowKind::Group,
+        title: "sends".into(),
+        info: String::new(),
+        owner,
+        photo: None,
+        members: Vec::new(),
+        key: None,
+    };
+    Ok(store.create_flow(flow, FlowLimits::NONE, None, now()).await?.into_flow().id)
 }
 
 /// The result of a load.
@@ -78,6 +82,10 @@ pub(crate) async fn load(
 ) -> LargeResult<Load> {
     let stores = try_join_all((0..gateways).map(|_| open(url))).await?;
     let each = SENDERS.min(senders.len() / gateways);
+    // Housekeeping is due after the first change that is no message.
+    for (store, sender) in stores.iter().zip(senders) {
+        create_flow(store, sender.author.id).await?;
+    }
     let (beginning, began) = (meter.begin(), Instant::now());
     let mut tasks = Vec::new();
     for (store, senders) in stores.iter().zip(senders.chunks(each)) {
