@@ -162,6 +162,7 @@ pub(crate) async fn changes<C: ConnectionTrait>(
         limit: u32::MAX,
         offset: 0,
         further: vec![id.get().into(), until.micros().into(), flow.map_or(0, FlowId::get).into()],
+        messages: &changed,
     };
     let Selected { summaries: mut flows, is_complete } =
         select(database, list, id, false, max_bytes).await?;

@@ -17,7 +17,7 @@ use tolmach_engine::{AnswerBudget, cut_members, cut_to_preview, flow_summary_siz
 const PAGE: usize = 256;
 
 /// A list of flows to read.
-pub(super) struct FlowList {
+pub(super) struct FlowList<'a> {
     pub(super) scope: FlowScope,
     /// A commit time.
     pub(super) changed_after: i64,
@@ -25,6 +25,8 @@ pub(super) struct FlowList {
     pub(super) offset: u32,
     /// The parameters of [`sql::flow_ids`] after the offset.
     pub(super) further: Vec<Value>,
+    /// Messages that were read already: a flow's last one is not read again if it is one of them.
+    pub(super) messages: &'a [Message],
 }
 
 /// The first flows of a list.
@@ -41,7 +43,9 @@ pub(crate) async fn flow_summary<C: ConnectionTrait>(
     all_members: bool,
     max_bytes: usize,
 ) -> Result<Option<FlowSummary>, StoreError> {
-    let Some(mut summary) = summaries(database, &[flow.get()], viewer).await?.pop() else {
+    let none_read = HashMap::new();
+    let mut summaries = summaries(database, &[flow.get()], viewer, &none_read).await?;
+    let Some(mut summary) = summaries.pop() else {
         return Ok(None);
     };
     if all_members || summary.flow.kind == FlowKind::Chat {
@@ -66,6 +70,7 @@ pub(crate) async fn flow_summaries<C: ConnectionTrait>(
         limit: query.limit.unwrap_or(u32::MAX),
         offset: query.offset,
         further,
+        messages: &[],
     };
     let selected = select(database, list, query.viewer, query.members, query.max_bytes).await?;
     Ok(selected.summaries)
@@ -75,15 +80,17 @@ pub(crate) async fn flow_summaries<C: ConnectionTrait>(
 /// channels to those of chats.
 pub(super) async fn select<C: ConnectionTrait>(
     database: &C,
-    list: FlowList,
+    list: FlowList<'_>,
     viewer: UserId,
     all_members: bool,
     max_bytes: usize,
 ) -> Result<Selected, StoreError> {
     let mut budget = AnswerBudget::new(max_bytes);
     let mut selected = Vec::new();
+    let read: HashMap<_, _> =
+        list.messages.iter().map(|message| (message.id.get(), message)).collect();
     for page in flow_ids(database, list, max_bytes).await?.chunks(PAGE) {
-        let summaries = summaries(database, page, Some(viewer)).await?;
+        let summaries = summaries(database, page, Some(viewer), &read).await?;
         let with_members =
             |summary: &&FlowSummary| all_members || summary.flow.kind == FlowKind::Chat;
         let flows: Vec<i64> =
@@ -113,10 +120,10 @@ pub(super) async fn select<C: ConnectionTrait>(
 /// The ids of a list in its order, not many more than a budget has room for.
 async fn flow_ids<C: ConnectionTrait>(
     database: &C,
-    list: FlowList,
+    list: FlowList<'_>,
     max_bytes: usize,
 ) -> Result<Vec<i64>, StoreError> {
-    let FlowList { scope, changed_after, limit, offset, further } = list;
+    let FlowList { scope, changed_after, limit, offset, further, messages: _ } = list;
     // One more than fit, so that the list is known to be cut.
     let fitting = i64::try_from(most_records(max_bytes)).unwrap_or(i64::MAX).saturating_add(1);
     let limit = fitting.min(i64::from(limit));
@@ -126,27 +133,38 @@ async fn flow_ids<C: ConnectionTrait>(
     rows.iter().map(|row| get(row, "id")).collect()
 }
 
-/// Flows in the order of these ids, with their last messages and without members.
+/// Flows in the order of these ids, with their last messages and without members. Messages by id
+/// that were read already are not read again.
 async fn summaries<C: ConnectionTrait>(
     database: &C,
     ids: &[i64],
     viewer: Option<UserId>,
+    read: &HashMap<i64, &Message>,
 ) -> Result<Vec<FlowSummary>, StoreError> {
     // No membership has the user id 0.
     let viewer = viewer.map_or(0, UserId::get);
-    let (mut found, mut last_ids) = (HashMap::with_capacity(ids.len()), Vec::new());
+    let mut found = HashMap::with_capacity(ids.len());
+    let (mut last_messages, mut unread) = (HashMap::new(), Vec::new());
     let flows: Vec<Value> = ids.iter().copied().map(Value::from).collect();
     for row in sql::SUMMARIES.rows(database, vec![viewer.into()], &flows).await? {
         let flow = to_flow(flow::Model::from_query_result(&row, "").map_err(store_error)?)?;
         let last: Option<i64> = get(&row, "last_id")?;
         let first: Option<i64> = get(&row, "first_id")?;
         let first = first.map(message_id).transpose()?;
-        let read = Version(get::<Option<i64>>(&row, "read_version")?.unwrap_or_default());
-        last_ids.extend(last.map(Value::from));
-        let summary = FlowSummary { flow, members: Vec::new(), last: None, first, read };
+        let mark = Version(get::<Option<i64>>(&row, "read_version")?.unwrap_or_default());
+        if let Some(last) = last {
+            match read.get(&last) {
+                Some(message) => drop(last_messages.insert(last, preview((*message).clone()))),
+                None => unread.push(last.into()),
+            }
+        }
+        let summary = FlowSummary { flow, members: Vec::new(), last: None, first, read: mark };
         found.insert(summary.flow.id.get(), (summary, last));
     }
-    let mut last_messages = last_messages(database, &last_ids).await?;
+    for row in sql::MESSAGE_PREVIEWS.rows(database, Vec::new(), &unread).await? {
+        let message = preview(to_message(&row)?);
+        last_messages.insert(message.id.get(), message);
+    }
     let summaries = ids.iter().filter_map(|id| found.remove(id)).map(|(summary, last)| {
         let last = last.and_then(|last| last_messages.remove(&last));
         FlowSummary { last, ..summary }
@@ -154,16 +172,8 @@ async fn summaries<C: ConnectionTrait>(
     Ok(summaries.collect())
 }
 
-/// The previews of messages by their ids.
-async fn last_messages<C: ConnectionTrait>(
-    database: &C,
-    ids: &[Value],
-) -> Result<HashMap<i64, Message>, StoreError> {
-    let mut messages = HashMap::with_capacity(ids.len());
-    for row in sql::MESSAGE_PREVIEWS.rows(database, Vec::new(), ids).await? {
-        let mut message = to_message(&row)?;
-        cut_to_preview(&mut message);
-        messages.insert(message.id.get(), message);
-    }
-    Ok(messages)
+/// A message as a list of flows has it.
+fn preview(mut message: Message) -> Message {
+    cut_to_preview(&mut message);
+    message
 }

@@ -105,6 +105,7 @@ pub async fn answers_of_several_mebibytes_have_all_that_fits(fixture: &mut Fixtu
 /// The text to the first KiB, at the end of a character.
 pub async fn a_list_of_flows_has_short_forms_of_the_last_messages(fixture: &mut Fixture) {
     let anna = fixture.user("anna").await;
+    let before = fixture.now;
     let group = fixture.group(&anna, &[]).await;
     for (text, length) in [
         ("x".repeat(PREVIEW_BYTES), PREVIEW_BYTES),
@@ -117,12 +118,16 @@ pub async fn a_list_of_flows_has_short_forms_of_the_last_messages(fixture: &mut 
         let now = fixture.tick();
         let new = PostMessage { content, ..new_message(group.id, &anna, "") };
         let posted = fixture.store.post(new, now).await.expect("a member").into_message();
-        let expected = Message { content: Content::text(&text[..length]), ..posted };
+        let expected = Message { content: Content::text(&text[..length]), ..posted.clone() };
         let one = fixture.store.flow_summary(group.id, None, false, ROOM).await;
         let one = one.expect("the store answers").expect("the flow exists");
         assert_eq!(one.last.as_ref(), Some(&expected));
         let listed = fixture.store.flow_summaries(all_flows(&anna)).await;
-        assert_eq!(listed.expect("the store answers")[0].last, Some(expected));
+        assert_eq!(listed.expect("the store answers")[0].last.as_ref(), Some(&expected));
+        let changes = fixture.store.changes(anna.id, before, None, 100, ROOM).await;
+        let changes = changes.expect("the store answers");
+        assert_eq!(changes.messages.last(), Some(&posted), "messages of a page are whole");
+        assert_eq!(changes.flows[0].last, Some(expected));
     }
 }
 
