@@ -1,10 +1,10 @@
 //! The row about sends while sessions that have expired are removed.
 
-use crate::Kind;
 use crate::measure::{Aim, Measured, Meter, Row};
 use crate::result::LargeResult;
 use crate::senders::{load, now, seed};
-use crate::world::{Size, Target, series};
+use crate::target::{Kind, Target};
+use crate::world::{Size, series};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use std::time::Duration;
 use tolmach_test_servers::Durability;
@@ -31,10 +31,8 @@ pub(crate) async fn measure(kind: Kind, size: Size) -> LargeResult<Vec<Row>> {
     if removed == 0 {
         return Err("nothing was removed while messages were sent".into());
     }
-    let (name, before, beside_it) = (kind.name(), without.p99, beside.p99);
-    eprintln!(
-        "{name}: {removed} of {written} records were removed; p99 {before:?}, beside it {beside_it:?}"
-    );
+    let (name, before, then) = (kind.name(), without.p99, beside.p99);
+    eprintln!("{name}: {removed} of {written} records removed; p99 {before:?}, beside it {then:?}");
     database.close().await?;
     Ok(vec![Row {
         name: "housekeeping: p99 of sends beside it in that without",

@@ -9,6 +9,7 @@ mod measure;
 mod result;
 mod rows;
 mod senders;
+mod target;
 mod world;
 mod writes;
 
@@ -18,11 +19,12 @@ use result::LargeResult;
 use rows::Measuring;
 use std::io::Write;
 use std::sync::Arc;
+use target::{Kind, Target};
 use tolmach_bus::InProcess;
 use tolmach_engine::ports::Store;
 use tolmach_store::{Options, SqlStore};
 use tolmach_test_servers::{Durability, Postgres};
-use world::{Size, Target, World};
+use world::{Size, World};
 
 /// Builds large worlds, measures them, and prints a table.
 #[derive(Debug, Parser)]
@@ -36,15 +38,6 @@ struct Arguments {
     /// Measure this kind of database only
     #[arg(long)]
     store: Option<Kind>,
-}
-
-/// The kind of a database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Kind {
-    /// A file
-    Sqlite,
-    /// A private server
-    Postgres,
 }
 
 #[tokio::main]
@@ -68,15 +61,6 @@ async fn main() -> LargeResult<()> {
     }
     write!(std::io::stdout(), "{table}")?;
     Ok(())
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "SQLite",
-            Self::Postgres => "PostgreSQL",
-        }
-    }
 }
 
 /// Measures the rows whose name contains `only`, in new databases.

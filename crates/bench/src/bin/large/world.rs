@@ -1,36 +1,9 @@
 //! A world, written by SQL: minutes instead of hours.
 
-use crate::Kind;
 use crate::result::LargeResult;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend};
 use std::time::Duration;
-use tempfile::TempDir;
 use tolmach_domain::{FlowId, UserId};
-use tolmach_test_servers::{Durability, Postgres};
-
-/// A new database. A server is stopped, and a file removed, when this is dropped.
-pub(crate) struct Target {
-    pub(crate) url: String,
-    pub(crate) server: Option<Postgres>,
-    _folder: TempDir,
-}
-
-impl Target {
-    pub(crate) fn start(kind: Kind, durability: Durability) -> LargeResult<Self> {
-        let folder = tempfile::tempdir()?;
-        let (url, server) = match kind {
-            Kind::Sqlite => {
-                let file = folder.path().join("large.sqlite");
-                (format!("sqlite://{}?mode=rwc", file.display()), None)
-            }
-            Kind::Postgres => {
-                let server = Postgres::start(durability);
-                (server.url(), Some(server))
-            }
-        };
-        Ok(Self { url, server, _folder: folder })
-    }
-}
 
 /// The numbers of a world's records.
 #[derive(Debug, Clone, Copy)]
