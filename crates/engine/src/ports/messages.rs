@@ -9,6 +9,9 @@ use tolmach_domain::{
     Origin, Timestamp, UserId, UserSummary, Version,
 };
 
+/// The most flows of a page of changes: reading one takes longer than a message.
+pub const MAX_CHANGED_FLOWS: u32 = 512;
+
 /// The messages of a [`Store`](super::Store). The faults named here are variants of
 /// [`Fault`](tolmach_domain::Fault).
 #[async_trait]
@@ -50,10 +53,12 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Changes strictly after `since` in the flows of `user`, or in one of them; see [`Changes`].
     ///
-    /// At most `limit` messages. They take at most half of `max_bytes`, and the flows the other
-    /// half, counted as in [`AnswerBudget`](crate::AnswerBudget): what does not fit comes after
-    /// [`Changes::until`]. What was committed before the call is in the page, or comes after it: a
-    /// client that subscribes first misses nothing.
+    /// At most `limit` messages, and at most [`MAX_CHANGED_FLOWS`] flows. The messages take at most
+    /// half of `max_bytes`, and the flows the other half, counted as in
+    /// [`AnswerBudget`](crate::AnswerBudget): what does not fit comes after [`Changes::until`].
+    ///
+    /// A change committed before the call is in the page, or comes after it: a client that
+    /// subscribes first misses nothing.
     async fn changes(
         &self,
         user: UserId,

@@ -43,8 +43,8 @@ pub use limits::{FlowLimits, Quota};
 pub use login_counters::{Counter, CounterKey, LoginCounterStore};
 pub use mail::{Mail, Mailer};
 pub use messages::{
-    DeleteMessages, Deleted, EditMessage, HistoryQuery, MessageStore, PendingMessage, PostMessage,
-    Posted, ReadMark,
+    DeleteMessages, Deleted, EditMessage, HistoryQuery, MAX_CHANGED_FLOWS, MessageStore,
+    PendingMessage, PostMessage, Posted, ReadMark,
 };
 pub use passwords::{HashClass, HashOrigin, PasswordCheck, PasswordError, Passwords};
 pub use retention::{FlowRetention, PruneCount, PrunePlace, PruneStep, Retention, RetentionStore};

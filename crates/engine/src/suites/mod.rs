@@ -99,6 +99,7 @@ macro_rules! store_suite {
             summaries_are_paged_by_activity
             changes_have_messages_flows_and_the_user
             changes_are_paged_without_gap_or_repeat_while_others_write
+            a_page_of_changes_ends_with_the_last_of_many_flows
             changes_of_uneven_flows_are_merged_in_commit_order
             messages_after_a_version_fill_a_gap
             a_history_is_cut_to_the_messages_that_fit

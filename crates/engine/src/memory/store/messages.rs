@@ -5,8 +5,8 @@ use super::state::{FlowRecord, State, distinct, next};
 use crate::answer_budget::{fitting, fitting_flows, message_size};
 use crate::limits::{check_message, check_storable};
 use crate::ports::{
-    DeleteMessages, Deleted, EditMessage, HistoryQuery, IDEMPOTENCY_WINDOW, MessageStore,
-    PendingMessage, PostMessage, Posted, ReadMark, StoreError,
+    DeleteMessages, Deleted, EditMessage, HistoryQuery, IDEMPOTENCY_WINDOW, MAX_CHANGED_FLOWS,
+    MessageStore, PendingMessage, PostMessage, Posted, ReadMark, StoreError,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,8 +143,8 @@ impl MessageStore for MemoryStore {
             };
             records
                 .retain(|record| record.flow.changed_at > since && record.flow.changed_at <= until);
-            let summaries =
-                records.iter().map(|record| state.flow_summary(record, Some(user), false));
+            let first = records.iter().take(MAX_CHANGED_FLOWS as usize);
+            let summaries = first.map(|record| state.flow_summary(record, Some(user), false));
             let mut flows = fitting_flows(summaries, max_bytes / 2);
             if flows.len() < records.len() {
                 // The answer ends with the last flow that fits.

@@ -3,7 +3,7 @@
 use super::fixture::{
     Fixture, ROOM, deletion, editing, ids, mark_of, new_message, page_of, refused, texts,
 };
-use crate::ports::{FlowLimits, UserChange};
+use crate::ports::{FlowLimits, MAX_CHANGED_FLOWS, UserChange};
 use crate::suites::support::{Task, turn};
 use std::collections::{BTreeMap, BTreeSet};
 use tolmach_domain::{
@@ -404,6 +404,28 @@ pub async fn messages_after_a_version_fill_a_gap(fixture: &mut Fixture) {
         fixture.store.messages_after(FlowId::new(999).expect("an id"), Version(0), 10).await,
         Ok(vec![])
     );
+}
+
+/// The flows that changed first, with the messages up to the last of them.
+pub async fn a_page_of_changes_ends_with_the_last_of_many_flows(fixture: &mut Fixture) {
+    const MOST: usize = MAX_CHANGED_FLOWS as usize;
+    const FLOWS: usize = MOST + 3;
+    let anna = fixture.user("anna").await;
+    let (mut flows, mut messages) = (Vec::new(), Vec::new());
+    for number in 0..FLOWS {
+        let flow = fixture.group(&anna, &[]).await;
+        messages.push(fixture.post(&flow, &anna, &number.to_string()).await.id);
+        flows.push(flow.id);
+    }
+    let mut since = Timestamp::default();
+    for (expected, more) in [(0..MOST, true), (MOST..FLOWS, false)] {
+        let page = fixture.store.changes(anna.id, since, None, 1_000, ROOM).await;
+        let page = page.expect("the store answers");
+        let found: Vec<FlowId> = page.flows.iter().rev().map(|summary| summary.flow.id).collect();
+        assert_eq!(found, flows[expected.clone()]);
+        assert_eq!((ids(&page.messages), page.more), (messages[expected].to_vec(), more));
+        since = page.until;
+    }
 }
 
 /// Also where flows changed one after the other, or one of them much more often than the others.
