@@ -159,16 +159,13 @@ pub(crate) async fn changes<C: ConnectionTrait>(
     let list = FlowList {
         scope: FlowScope::Changed,
         changed_after: since.micros(),
-        // One more, so that the page is known to be cut.
-        limit: MAX_CHANGED_FLOWS + 1,
+        limit: MAX_CHANGED_FLOWS,
         offset: 0,
         further: vec![id.get().into(), until.micros().into(), flow.map_or(0, FlowId::get).into()],
         messages: &changed,
     };
     let Selected { summaries: mut flows, is_complete } =
         select(database, list, id, false, max_bytes).await?;
-    let is_complete = is_complete && flows.len() <= MAX_CHANGED_FLOWS as usize;
-    flows.truncate(MAX_CHANGED_FLOWS as usize);
     if !is_complete {
         // The answer ends with the last flow that fits.
         until = flows.last().map_or(since, |summary| summary.flow.changed_at);

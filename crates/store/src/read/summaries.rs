@@ -32,7 +32,7 @@ pub(super) struct FlowList<'a> {
 /// The first flows of a list.
 pub(super) struct Selected {
     pub(super) summaries: Vec<FlowSummary>,
-    /// False if the budget left out some.
+    /// False if the limit or the budget left out some.
     pub(super) is_complete: bool,
 }
 
@@ -89,7 +89,11 @@ pub(super) async fn select<C: ConnectionTrait>(
     let mut selected = Vec::new();
     let read: HashMap<_, _> =
         list.messages.iter().map(|message| (message.id.get(), message)).collect();
-    for page in flow_ids(database, list, max_bytes).await?.chunks(PAGE) {
+    let limit = list.limit as usize;
+    let mut ids = flow_ids(database, list, max_bytes).await?;
+    let is_complete = ids.len() <= limit;
+    ids.truncate(limit);
+    for page in ids.chunks(PAGE) {
         let summaries = summaries(database, page, Some(viewer), &read).await?;
         let with_members =
             |summary: &&FlowSummary| all_members || summary.flow.kind == FlowKind::Chat;
@@ -114,10 +118,11 @@ pub(super) async fn select<C: ConnectionTrait>(
             selected.push(summary);
         }
     }
-    Ok(Selected { summaries: selected, is_complete: true })
+    Ok(Selected { summaries: selected, is_complete })
 }
 
-/// The ids of a list in its order, not many more than a budget has room for.
+/// The ids of a list in its order: one more than its limit, and not many more than a budget has
+/// room for.
 async fn flow_ids<C: ConnectionTrait>(
     database: &C,
     list: FlowList<'_>,
@@ -126,7 +131,7 @@ async fn flow_ids<C: ConnectionTrait>(
     let FlowList { scope, changed_after, limit, offset, further, messages: _ } = list;
     // One more than fit, so that the list is known to be cut.
     let fitting = i64::try_from(most_records(max_bytes)).unwrap_or(i64::MAX).saturating_add(1);
-    let limit = fitting.min(i64::from(limit));
+    let limit = fitting.min(i64::from(limit) + 1);
     let values = [changed_after.into(), limit.into(), i64::from(offset).into()];
     let values = values.into_iter().chain(further).collect();
     let rows = sql::rows(database, sql::flow_ids(scope), values).await?;

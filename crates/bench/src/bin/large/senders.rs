@@ -30,7 +30,7 @@ pub(crate) struct Sender {
     flow: FlowId,
 }
 
-pub(crate) async fn open(url: &str) -> LargeResult<Arc<SqlStore>> {
+async fn open(url: &str) -> LargeResult<Arc<SqlStore>> {
     let options = Options { timeout: Duration::from_secs(30), ..Options::default() };
     Ok(SqlStore::open(url, Arc::new(InProcess::default()), options).await?)
 }
