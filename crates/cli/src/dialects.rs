@@ -2,7 +2,7 @@
 
 pub use crate::dialect_folder::DialectFilesError;
 use std::sync::{Arc, LazyLock};
-use tolmach_dialect::{Configure, DOC, Dialect, OptionTable, OptionsError, Pinned};
+use tolmach_dialect::{Configure, Dialect, OptionTable, OptionsError, Pinned};
 use tolmach_dialect_declared::{BUILT_IN, Declared, Revised, RevisionsError};
 use tolmach_server::{RouteError, UnknownRevision};
 
@@ -36,9 +36,14 @@ static REVISIONS: LazyLock<Vec<Declared>> = LazyLock::new(|| {
     let compile = |file: &_| {
         Declared::compile(*file, BUILT_IN).expect("a trial compiles every file of the program")
     };
-    let files = BUILT_IN.iter().map(compile);
-    files.filter(|file| file.revision() != DOC).collect()
+    tolmach_dialect_declared::REVISIONS.iter().map(compile).collect()
 });
+
+/// Compiles the program's revisions, which takes milliseconds, so that those who need them next
+/// find them.
+pub(crate) fn compile_revisions() {
+    LazyLock::force(&REVISIONS);
+}
 
 /// A dialect that cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -2,33 +2,44 @@
 
 use crate::dialect::DialectFile;
 
-macro_rules! files {
-    ($($name:literal),+ $(,)?) => {
-        &[$(DialectFile { name: $name, text: include_str!(concat!("../dialects/", $name)) }),+]
+macro_rules! file {
+    ($name:literal) => {
+        DialectFile { name: $name, text: include_str!(concat!("../dialects/", $name)) }
     };
 }
 
-/// The files of this crate: revisions of the compiled dialects that clients in the field use, and
-/// two dialects of documents (`doc`), which trials compare with the compiled ones.
-///
-/// Of two revisions of one dialect that claim a frame, the one that is listed first has it.
-pub const BUILT_IN: &[DialectFile<'static>] = files![
-    "mode-doc.toml",
-    "mode-literal.toml",
-    "sndmsg-doc.toml",
-    "sndmsg-uchat.toml",
-    "morelia-0.toml",
-    "morelia-17.toml",
-    "morelia-1.15.toml",
-    "morelia-1.16.toml",
-    "morelia-server-2020.toml",
-    "morelia-json-in-string.toml",
-    "action-dcrf.toml",
-    "action-2024-12.toml",
-    "action-2025-01.toml",
-    "action-2025-03.toml",
-    "action-2025-04.toml",
-];
+macro_rules! files {
+    (revisions: [$($revision:literal),+ $(,)?], documents: [$($document:literal),+ $(,)?]) => {
+        /// The revisions of the compiled dialects that clients in the field use.
+        ///
+        /// Of two revisions of one dialect that claim a frame, the one that is listed first has it.
+        pub const REVISIONS: &[DialectFile<'static>] = &[$(file!($revision)),+];
+
+        /// The files of this crate: [`REVISIONS`], and two dialects of documents (`doc`), which
+        /// trials compare with the compiled ones.
+        pub const BUILT_IN: &[DialectFile<'static>] =
+            &[$(file!($revision)),+, $(file!($document)),+];
+    };
+}
+
+files! {
+    revisions: [
+        "mode-literal.toml",
+        "sndmsg-uchat.toml",
+        "morelia-0.toml",
+        "morelia-17.toml",
+        "morelia-1.15.toml",
+        "morelia-1.16.toml",
+        "morelia-server-2020.toml",
+        "morelia-json-in-string.toml",
+        "action-dcrf.toml",
+        "action-2024-12.toml",
+        "action-2025-01.toml",
+        "action-2025-03.toml",
+        "action-2025-04.toml",
+    ],
+    documents: ["mode-doc.toml", "sndmsg-doc.toml"]
+}
 
 #[cfg(test)]
 mod tests {

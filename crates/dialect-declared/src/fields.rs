@@ -14,11 +14,11 @@ const SUBPROTOCOLS: [&str; 3] = ["chat, ", "admin-chat, ", "bearer, "];
 
 /// The rules of a file. They live as long as the process, like the manifest that has them.
 pub(crate) fn fields(file: &Compiled) -> &'static [FieldRule] {
-    let mut places = Places { file, numbered: BTreeMap::new(), found: BTreeMap::new() };
-    places.visit_file();
-    // Then all lists with items by their numbers are known.
-    places.found.clear();
-    places.visit_file();
+    let mut numbered = Numbered::new();
+    // All lists with items by their numbers have to be known first.
+    each_frame(file, |(sender, _), plan| note_numbered(&mut numbered, sender, "", plan));
+    let mut places = Places { file, numbered, found: BTreeMap::new() };
+    each_frame(file, |frame, plan| places.visit(frame, "", plan));
     let mut rules = of_handshakes(file);
     rules.extend(places.rules());
     Vec::leak(rules)
@@ -62,55 +62,89 @@ type PlaceKey = (Sender, String, Option<(String, String)>);
 /// The frames in which a place has a role: the path of their names, and the names; none for any.
 type Names = Option<(String, Vec<String>)>;
 
+/// The most items that a list has by their numbers, by the side and the path.
+type Numbered = BTreeMap<(Sender, String), usize>;
+
+/// All frames of the file.
+fn each_frame<'a>(file: &'a Compiled, mut see: impl FnMut(FrameName<'_>, &'a Plan)) {
+    let requests = joined(&file.name_path);
+    let responses = file.response_name_path.as_ref().map(|path| joined(path));
+    let events = file.event_name_path.as_ref().map(|path| joined(path));
+    for rule in &file.requests {
+        let name = Some((requests.as_str(), &rule.name));
+        for frame in &rule.frames {
+            see((Sender::Client, name), &frame.plan);
+        }
+        if let Some(fence) = &rule.fence {
+            let name = Some((requests.as_str(), &fence.name));
+            see((Sender::Client, name), &fence.plan);
+        }
+        let name = responses.as_deref().map(|path| (path, &rule.answer));
+        let server = (Sender::Server, name);
+        if let ResponsePlan::Frame(plan) = &rule.response {
+            see(server, plan);
+        }
+        if let Some(Empty::Frame(plan)) = &rule.empty {
+            see(server, plan);
+        }
+        rule.without_items.iter().for_each(|plan| see(server, plan));
+        match &rule.refused {
+            Refusal::Frame(plan) => see(server, plan),
+            Refusal::ByFault(plans) => {
+                plans.values().for_each(|plan| see(server, plan));
+            }
+            Refusal::Nothing => {}
+        }
+    }
+    for rule in &file.events {
+        let name = events.as_deref().map(|path| (path, &rule.name));
+        see((Sender::Server, name), &rule.plan);
+    }
+    for plan in file.unknown.iter().chain(&file.malformed) {
+        see((Sender::Server, None), plan);
+    }
+}
+
+/// Notes the lists of a plan whose items are known by their numbers.
+fn note_numbered(numbered: &mut Numbered, sender: Sender, path: &str, plan: &Plan) {
+    let (several, item) = match plan {
+        Plan::Constant(..) | Plan::Slot(_) | Plan::Text(_) => return,
+        Plan::Object(members) => {
+            for member in members {
+                for key in &member.keys {
+                    note_numbered(numbered, sender, &below(path, key), &member.plan);
+                }
+            }
+            return;
+        }
+        Plan::Fixed(items) if items.len() == 1 => (&[][..], items.first()),
+        Plan::Fixed(items) => (&items[..], None),
+        Plan::List(list) => (&list.before[..], Some(&*list.item)),
+    };
+    let mut known = 0;
+    if !several.is_empty() || item.is_some() {
+        let length = numbered.entry((sender, path.to_owned())).or_default();
+        *length = several.len().max(*length);
+        known = *length;
+    }
+    for (index, item) in several.iter().enumerate() {
+        note_numbered(numbered, sender, &below(path, &item_key(index)), item);
+    }
+    if let Some(item) = item {
+        note_numbered(numbered, sender, path, item);
+        for index in 0..known {
+            note_numbered(numbered, sender, &below(path, &item_key(index)), item);
+        }
+    }
+}
+
 struct Places<'a> {
     file: &'a Compiled,
-    /// The most items that a list has by their numbers, by the side and the path.
-    numbered: BTreeMap<(Sender, String), usize>,
+    numbered: Numbered,
     found: BTreeMap<PlaceKey, Vec<(FieldRole, Names)>>,
 }
 
 impl Places<'_> {
-    /// All frames of the file.
-    fn visit_file(&mut self) {
-        let file = self.file;
-        let requests = joined(&file.name_path);
-        let responses = file.response_name_path.as_ref().map(|path| joined(path));
-        let events = file.event_name_path.as_ref().map(|path| joined(path));
-        for rule in &file.requests {
-            let name = Some((requests.as_str(), &rule.name));
-            for frame in &rule.frames {
-                self.visit((Sender::Client, name), "", &frame.plan);
-            }
-            if let Some(fence) = &rule.fence {
-                let name = Some((requests.as_str(), &fence.name));
-                self.visit((Sender::Client, name), "", &fence.plan);
-            }
-            let name = responses.as_deref().map(|path| (path, &rule.answer));
-            let server = (Sender::Server, name);
-            if let ResponsePlan::Frame(plan) = &rule.response {
-                self.visit(server, "", plan);
-            }
-            if let Some(Empty::Frame(plan)) = &rule.empty {
-                self.visit(server, "", plan);
-            }
-            rule.without_items.iter().for_each(|plan| self.visit(server, "", plan));
-            match &rule.refused {
-                Refusal::Frame(plan) => self.visit(server, "", plan),
-                Refusal::ByFault(plans) => {
-                    plans.values().for_each(|plan| self.visit(server, "", plan));
-                }
-                Refusal::Nothing => {}
-            }
-        }
-        for rule in &file.events {
-            let name = events.as_deref().map(|path| (path, &rule.name));
-            self.visit((Sender::Server, name), "", &rule.plan);
-        }
-        for plan in file.unknown.iter().chain(&file.malformed) {
-            self.visit((Sender::Server, None), "", plan);
-        }
-    }
-
     fn visit(&mut self, frame: FrameName<'_>, path: &str, plan: &Plan) {
         match plan {
             Plan::Constant(..) => self.add(frame, path, None, FieldRole::Word),
@@ -140,8 +174,6 @@ impl Places<'_> {
 
     /// Items that are known by their numbers.
     fn visit_numbered(&mut self, frame: FrameName<'_>, path: &str, items: &[Plan]) {
-        let length = self.numbered.entry((frame.0, path.to_owned())).or_default();
-        *length = items.len().max(*length);
         for (index, item) in items.iter().enumerate() {
             self.visit(frame, &below(path, &item_key(index)), item);
         }

@@ -52,7 +52,7 @@ mod strftime;
 mod syntax;
 mod token_check;
 
-pub use built_in::BUILT_IN;
+pub use built_in::{BUILT_IN, REVISIONS};
 pub use dialect::{Declared, DialectFile};
 pub use draft::{CapturedFrame, DraftError, captured_frame, draft};
 pub use problem::{Diagnostic, FileError};

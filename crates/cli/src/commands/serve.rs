@@ -4,6 +4,7 @@ use crate::arguments::{ListenArguments, Location};
 use crate::backend::{self, Backend};
 use crate::config::Config;
 use crate::dialect_reload::ServedDialects;
+use crate::dialects::compile_revisions;
 use crate::error::{CliError, RuntimeError, UsageError};
 use crate::file_retention::remove_daily;
 use crate::gateway_recording;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
 use tolmach_adapters::OsEntropy;
 use tolmach_engine::ports::Entropy;
 use tolmach_server::{Metrics, TcpOptions, Upstream};
@@ -49,6 +51,8 @@ pub(crate) async fn serve(
         config.http.listen = address.to_string();
     }
     let metrics = Metrics::install()?;
+    // Beside the opening of the store.
+    spawn_blocking(compile_revisions);
     let backend = Backend::open(&config, data).await?;
     if let Some(redis) = &backend.redis {
         bus_metrics::record(redis);
