@@ -1,5 +1,6 @@
 //! Metrics, recorded through the `metrics` facade and rendered for Prometheus.
 
+use crate::sync::lock;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
@@ -7,7 +8,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tolmach_dialect::{Manifest, Revision};
 use tolmach_engine::ports::LedgerRevision;
@@ -185,7 +186,12 @@ pub(crate) struct DialectMetrics {
 /// A revision, an operation and an outcome.
 type RequestKind = (Revision, &'static str, &'static str);
 
+/// The series of the last request of one requester, which the next one mostly has too.
+#[derive(Default)]
+pub(crate) struct LastSeries(Mutex<Option<(&'static str, &'static str, RequestSeries)>>);
+
 /// The series that one kind of request counts in.
+#[derive(Clone)]
 struct RequestSeries {
     count: Counter,
     duration: Histogram,
@@ -224,23 +230,39 @@ impl DialectMetrics {
         open_connections(self.dialect, revision)
     }
 
+    /// Counts a request of one requester, whose requests have one revision.
     pub(crate) fn request(
         &self,
+        last: &LastSeries,
         revision: Revision,
         operation: &'static str,
         outcome: &'static str,
         duration: Duration,
     ) {
-        let key = (revision, operation, outcome);
-        if let Some(series) = self.requests.read().unwrap_or_else(PoisonError::into_inner).get(&key)
-        {
-            return series.record(duration);
+        // Only the tasks of one connection take it.
+        let mut last = lock(&last.0);
+        match &*last {
+            Some((of, with, series)) if *of == operation && *with == outcome => {
+                series.record(duration);
+            }
+            _ => {
+                let series = self.series((revision, operation, outcome));
+                series.record(duration);
+                *last = Some((operation, outcome, series));
+            }
         }
-        let mut requests = self.requests.write().unwrap_or_else(PoisonError::into_inner);
-        requests.entry(key).or_insert_with(|| self.series(key)).record(duration);
     }
 
-    fn series(&self, (revision, operation, outcome): RequestKind) -> RequestSeries {
+    fn series(&self, key: RequestKind) -> RequestSeries {
+        if let Some(series) = self.requests.read().unwrap_or_else(PoisonError::into_inner).get(&key)
+        {
+            return series.clone();
+        }
+        let mut requests = self.requests.write().unwrap_or_else(PoisonError::into_inner);
+        requests.entry(key).or_insert_with(|| self.new_series(key)).clone()
+    }
+
+    fn new_series(&self, (revision, operation, outcome): RequestKind) -> RequestSeries {
         RequestSeries {
             count: counter!(
                 "tolmach_requests_total",

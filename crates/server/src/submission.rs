@@ -2,6 +2,7 @@
 
 use crate::backlog::FlowBacklog;
 use crate::ledger::{CountedRequest, Usage};
+use crate::metrics::LastSeries;
 use crate::served_dialect::ServedDialect;
 use crate::state::ServerState;
 use crate::upstream::{UpstreamOutcome, UpstreamSide};
@@ -26,6 +27,7 @@ pub(crate) struct Requester {
     pub(crate) user_agent: Option<Arc<str>>,
     /// Its way into the ledger.
     pub(crate) usage: Usage,
+    pub(crate) last_series: LastSeries,
 }
 
 impl Requester {
@@ -39,7 +41,8 @@ impl Requester {
         let Self { dialect, connection, address, user_agent, usage, .. } = self;
         let (dialect, user_agent) = (dialect.clone(), user_agent.clone());
         let (connection, address, usage) = (*connection, *address, usage.without_entry());
-        Self { dialect, revision, connection, address, user_agent, usage }
+        let last_series = LastSeries::default();
+        Self { dialect, revision, connection, address, user_agent, usage, last_series }
     }
 }
 
@@ -224,7 +227,8 @@ impl Record {
         read_mark: Option<ReadMark>,
     ) -> Completed {
         let Self { requester, started, operation, flow, correlation, .. } = self;
-        let Requester { dialect, revision, address, user_agent, usage, .. } = &*requester;
+        let Requester { dialect, revision, address, user_agent, usage, last_series, .. } =
+            &*requester;
         let (revision, address) = (*revision, *address);
         let user = principal.map(|principal| principal.identity.user);
         let counted = match (self.users_here, &outcome) {
@@ -242,7 +246,7 @@ impl Record {
             now: self.received_at,
         });
         let result = outcome.as_ref().map_or_else(Fault::name, |_| "ok");
-        dialect.metrics.request(revision, operation, result, started.elapsed());
+        dialect.metrics.request(last_series, revision, operation, result, started.elapsed());
         tracing::debug!(
             dialect = dialect.id(),
             revision,

@@ -9,7 +9,7 @@
 use super::end::{CLOSE_TIMEOUT, CloseReason, End, Eviction, close_evicted, close_socket};
 use super::inbound::Inbound;
 use super::liveness::{Check, Liveness};
-use super::pipeline::{Advance, Answered, Pipeline, ReadMarks, Submitted};
+use super::pipeline::{Advance, Answered, Pipeline, ReadMarks};
 use super::session::ConnectionSession;
 use super::step::Step;
 use crate::broadcast::Broadcast;
@@ -294,7 +294,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// Handles what the socket gave, or that it gives nothing more.
-    async fn received(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+    pub(super) async fn received(
+        &mut self,
+        message: Option<Result<Message, Error>>,
+    ) -> Result<(), End> {
         // Messages that are buffered cost no I/O: without this, the task would not yield between
         // them.
         consume_budget().await;
@@ -340,7 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 self.syntax_errors = 0;
                 drop(frame);
                 for request in requests {
-                    self.enqueue(Step::Request(request)).await?;
+                    self.enqueue(Step::Request(Box::new(request))).await?;
                 }
                 // A response that came at once may have led to further requests.
                 self.run_waiting().await?;
@@ -388,13 +391,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(())
     }
 
-    async fn carry_out(&mut self, mut request: Request) {
+    async fn carry_out(&mut self, mut request: Box<Request>) {
         let (context, caller) = self.session.begin(&mut request).await;
-        let mut in_flight = self.session.submit(caller, context, request);
+        let mut in_flight = self.session.submit(caller, context, *request);
         // A request that is carried out at once does not wait for the next wakeup.
-        match poll_fn(|context| Poll::Ready(in_flight.as_mut().poll(context))).await {
-            Poll::Ready(submitted) => self.submitted(submitted).await,
-            Poll::Pending => self.pipeline.start(in_flight),
+        let submitted = poll_fn(|context| Poll::Ready(in_flight.as_mut().poll(context)));
+        let answered = match submitted.await {
+            Poll::Ready(submitted) => self.pipeline.submitted(submitted),
+            Poll::Pending => {
+                self.pipeline.start(in_flight);
+                None
+            }
+        };
+        if let Some(answered) = answered {
+            self.respond_or_delay(answered).await;
         }
     }
 
@@ -418,10 +428,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     // Responses
 
     /// Goes on after a change of the pipeline.
-    async fn advanced(&mut self, advance: Advance) -> Result<(), End> {
+    pub(super) async fn advanced(&mut self, advance: Advance) -> Result<(), End> {
         match advance {
-            Advance::Submitted(submitted) => self.submitted(submitted).await,
-            Advance::ReadMarksMoved => {}
+            Advance::Submitted(Some(answered)) => {
+                self.respond_or_delay(answered).await;
+            }
+            Advance::Submitted(None) | Advance::ReadMarksMoved => {}
             Advance::Committed(answered) => {
                 if self.respond_or_delay(answered).await {
                     self.respond_to_committed().await;
@@ -434,12 +446,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         self.run_waiting().await?;
         self.reserve_requests(self.pipeline.held_bytes(self.last_frame_bytes))
-    }
-
-    async fn submitted(&mut self, submitted: Submitted) {
-        if let Some(answered) = self.pipeline.submitted(submitted) {
-            self.respond_or_delay(answered).await;
-        }
     }
 
     /// Responds to the pending messages that are committed, up to the first one that is not, or
@@ -455,7 +461,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// Responds to a request, unless its response has to wait for delivery. Returns whether it did.
-    async fn respond_or_delay(&mut self, answered: Answered) -> bool {
+    async fn respond_or_delay(&mut self, answered: Box<Answered>) -> bool {
         let state = &self.session.state;
         let lagging = answered.completed.lagging_backlog(state);
         match self.pipeline.delay(answered, lagging, state.max_response_delay) {
@@ -467,13 +473,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    async fn respond(&mut self, Answered { completed, mut context }: Answered) {
+    async fn respond(&mut self, mut answered: Box<Answered>) {
         let mut frames = Vec::new();
-        let granted = completed.response.outcome.is_ok();
-        self.session.respond(completed, &mut context, &mut frames).await;
+        let granted = answered.completed.response.outcome.is_ok();
+        self.session.respond(&mut answered, &mut frames).await;
         let mut requests = Vec::new();
         self.session.session().follow_ups(&mut requests);
-        self.pipeline.insert_first(requests.into_iter().map(Step::Request));
+        let follow_ups = requests.into_iter().map(|request| Step::Request(Box::new(request)));
+        self.pipeline.insert_first(follow_ups);
         if self.session.is_refused() {
             let end = |close| Step::End(End::Close(close, "refused"));
             self.pipeline.insert_first(self.session.refused_close().map(end).into_iter());

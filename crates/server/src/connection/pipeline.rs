@@ -66,19 +66,20 @@ struct Pending {
 
 /// A response that waits for the delivery of its flow.
 struct Delayed {
-    answered: Answered,
+    answered: Box<Answered>,
     room: BoxFuture<'static, ()>,
 }
 
 /// A change of the pipeline.
 pub(super) enum Advance {
-    Submitted(Submitted),
+    /// The request that was being carried out was submitted, or is answered.
+    Submitted(Option<Box<Answered>>),
     /// The read marks were moved.
     ReadMarksMoved,
     /// The first pending message was committed.
-    Committed(Answered),
+    Committed(Box<Answered>),
     /// The response that waited for delivery may go.
-    Delivered(Answered),
+    Delivered(Box<Answered>),
 }
 
 impl Pipeline {
@@ -167,11 +168,11 @@ impl Pipeline {
 
     /// Takes a submitted request. Returns it if it was carried out, and everything before it is
     /// answered.
-    pub(super) fn submitted(&mut self, submitted: Submitted) -> Option<Answered> {
+    pub(super) fn submitted(&mut self, submitted: Submitted) -> Option<Box<Answered>> {
         let Submitted { outcome, context, bytes } = submitted;
         let commit: PendingCommit = match outcome {
             Outcome::Completed(completed) if self.pending.is_empty() && self.delayed.is_none() => {
-                return Some(Answered { completed, context });
+                return Some(Box::new(Answered { completed, context }));
             }
             Outcome::Completed(completed) => Box::pin(std::future::ready(completed)),
             Outcome::Pending(commit) => commit,
@@ -188,10 +189,10 @@ impl Pipeline {
     /// `max_delay` after its commit: a server that is stuck must not stop its writers for ever.
     pub(super) fn delay(
         &mut self,
-        answered: Answered,
+        answered: Box<Answered>,
         lagging: Option<Arc<FlowBacklog>>,
         max_delay: Duration,
-    ) -> Option<Answered> {
+    ) -> Option<Box<Answered>> {
         let Some(backlog) = lagging else {
             self.delayed_until = None;
             return Some(answered);
@@ -219,7 +220,7 @@ impl Pipeline {
             && let Poll::Ready(submitted) = in_flight.as_mut().poll(context)
         {
             self.in_flight = None;
-            return Poll::Ready(Advance::Submitted(submitted));
+            return Poll::Ready(Advance::Submitted(self.submitted(submitted)));
         }
         if let Some(read_marks) = &mut self.read_marks
             && read_marks.as_mut().poll(context).is_ready()
@@ -240,13 +241,13 @@ impl Pipeline {
     }
 
     /// Waits for the commit of the first pending message. Pending for ever while there is none.
-    pub(super) fn poll_committed(&mut self, context: &mut Context<'_>) -> Poll<Answered> {
+    pub(super) fn poll_committed(&mut self, context: &mut Context<'_>) -> Poll<Box<Answered>> {
         if let Some(first) = self.pending.front_mut()
             && let Poll::Ready(completed) = first.commit.as_mut().poll(context)
             && let Some(Pending { context, bytes, .. }) = self.pending.pop_front()
         {
             self.pending_bytes -= bytes;
-            return Poll::Ready(Answered { completed, context });
+            return Poll::Ready(Box::new(Answered { completed, context }));
         }
         Poll::Pending
     }
@@ -272,7 +273,8 @@ mod tests {
     };
 
     fn request(command: Command) -> Step {
-        Step::Request(Request::new(Correlation::NONE, Credentials::Connection, command))
+        let request = Request::new(Correlation::NONE, Credentials::Connection, command);
+        Step::Request(Box::new(request))
     }
 
     fn message(bytes: usize) -> Command {
@@ -301,8 +303,8 @@ mod tests {
         Completed::without_flow(Response::new(Correlation::NONE, Err(fault)))
     }
 
-    fn answered(fault: Fault) -> Answered {
-        Answered { completed: completed(fault), context: context() }
+    fn answered(fault: Fault) -> Box<Answered> {
+        Box::new(Answered { completed: completed(fault), context: context() })
     }
 
     fn submitted(outcome: Outcome, bytes: usize) -> Submitted {
@@ -327,7 +329,7 @@ mod tests {
         let other = || {
             let mut request = Request::new(Correlation::NONE, Credentials::Nothing, message(1));
             request.authority = Authority::Administrator;
-            Step::Request(request)
+            Step::Request(Box::new(request))
         };
         let violation =
             || Step::Reject(Violation { kind: ViolationKind::Shape, answer: None, close: None });

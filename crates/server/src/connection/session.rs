@@ -1,6 +1,6 @@
 //! The session of one connection, with its identity and its subscriptions.
 
-use super::pipeline::{InFlight, Submitted, content_bytes};
+use super::pipeline::{Answered, InFlight, Submitted, content_bytes};
 use super::step::AuthContext;
 use crate::address_turns::Turn;
 use crate::broadcast::Broadcast;
@@ -10,6 +10,7 @@ use crate::hub::{FlowAsRead, FlowReadStart, Subscriber};
 use crate::identity::ConnectionIdentity;
 use crate::ledger::Usage;
 use crate::lifecycle::{ClientLifecycle, ruled_user};
+use crate::metrics::LastSeries;
 use crate::places::{Client, Place};
 use crate::recording::{RecordedConnection, RecordedTransport, Recording};
 use crate::send_half::SendHalf;
@@ -25,7 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tolmach_dialect::{
-    Close, Frame, RenderContext, Request, Revision, ServerSession, Subscription,
+    Close, Correlation, Frame, RenderContext, Request, Response, Revision, ServerSession,
+    Subscription,
 };
 use tolmach_domain::{
     Answer, Authority, Command, Credentials, Event, EventKind, Fault, Identity, UserId,
@@ -79,7 +81,15 @@ impl ConnectionSession {
         let Client { address, place, proof_deadline, user_agent } = client;
         let connection = subscriber.id;
         let usage = Usage::new(state.ledger.clone());
-        let requester = Requester { dialect, revision, connection, address, user_agent, usage };
+        let requester = Requester {
+            dialect,
+            revision,
+            connection,
+            address,
+            user_agent,
+            usage,
+            last_series: LastSeries::default(),
+        };
         let requester = Arc::new(requester);
         let upstream = state.open_upstream(connection, requester.dialect.id(), Some(&subscriber));
         Self {
@@ -179,9 +189,9 @@ impl ConnectionSession {
             if let Ok(Some(principal)) = &caller {
                 self.identity.bind(*principal);
             }
-            let Submitted { outcome, mut context, .. } =
-                self.submit(caller, context, request).await;
-            self.respond(outcome.completed().await, &mut context, &mut frames).await;
+            let Submitted { outcome, context, .. } = self.submit(caller, context, request).await;
+            let mut answered = Answered { completed: outcome.completed().await, context };
+            self.respond(&mut answered, &mut frames).await;
         }
         frames
     }
@@ -341,26 +351,23 @@ impl ConnectionSession {
     }
 
     /// Turns the response to a request into frames, and follows the subscription that comes of it.
-    pub(super) async fn respond(
-        &mut self,
-        mut completed: Completed,
-        context: &mut AuthContext,
-        frames: &mut Vec<Frame>,
-    ) {
+    pub(super) async fn respond(&mut self, answered: &mut Answered, frames: &mut Vec<Frame>) {
+        let Answered { completed, context } = answered;
         let admission = (&*self.state, &*self.requester);
         let elsewhere = self.route.as_ref().and_then(|route| route.granted_elsewhere());
         if context.is_login
-            && !Box::pin(self.lifecycle.admit_login(admission, elsewhere, &mut completed)).await
+            && !Box::pin(self.lifecycle.admit_login(admission, elsewhere, completed)).await
         {
             self.is_refused = true;
         }
         if let Some(copy) = context.copy.take() {
-            copy.complete(&self.state.engine, self.dialect().id(), &completed);
+            copy.complete(&self.state.engine, self.dialect().id(), completed);
         }
         if let Some(route) = &mut self.route {
-            route.completed(&completed);
+            route.completed(completed);
         }
-        let Completed { mut response, principal, read_mark, .. } = completed;
+        let Completed { response, principal, read_mark, .. } = completed;
+        let principal = *principal;
         self.identity.completed(&context.credentials, principal, &response.outcome);
         self.follow_owner();
         if let Err(fault) = self.announce().await {
@@ -373,7 +380,7 @@ impl ConnectionSession {
             events.put_summary(summary);
         }
         let subscription = self.send_half().subscription;
-        let summary = match subscription {
+        let mut summary = match subscription {
             Subscription::Flow(flow) if self.upstream.is_some() => {
                 let side = self.upstream.as_ref().and_then(|side| side.events.as_ref());
                 side.and_then(|events| events.summary(flow))
@@ -390,19 +397,23 @@ impl ConnectionSession {
             _ => None,
         };
         let as_read = self.flow_as_read(context, principal, &response.outcome);
-        let ForWire { response, summary, wide_ids } = match &dialect.external_ids {
-            None => ForWire { response, summary, wide_ids: None },
-            Some(ids) => {
-                let requested = context.wide_ids.to_vec();
-                Box::pin(ForWire::new(Some(ids), response, summary, requested)).await
-            }
-        };
+        let mut wide_ids = None;
+        if let Some(ids) = &dialect.external_ids {
+            let requested = context.wide_ids.to_vec();
+            let nothing = Response::new(Correlation::NONE, Err(Fault::Internal));
+            let taken = std::mem::replace(response, nothing);
+            let for_wire = Box::pin(ForWire::new(Some(ids), taken, summary, requested)).await;
+            *response = for_wire.response;
+            (summary, wide_ids) = (for_wire.summary, for_wire.wide_ids);
+        }
         let render_context =
             RenderContext::with_flow(summary.as_deref()).with_wide_ids(wide_ids.as_ref());
         let now = state.engine.now();
-        match self.session().respond(now, &response, &render_context, frames) {
+        match self.session().respond(now, response, &render_context, frames) {
             // A response that became a refusal on its way leaves the messages unread.
-            Ok(()) => self.read_marks.extend(read_mark.filter(|_| response.outcome.is_ok())),
+            Ok(()) => {
+                self.read_marks.extend(read_mark.take().filter(|_| response.outcome.is_ok()));
+            }
             Err(unsupported) => tracing::error!(
                 dialect = dialect.id(),
                 %unsupported,

@@ -10,7 +10,7 @@ use tolmach_engine::ReadableFlow;
 
 /// The next thing to do, once everything before it is done.
 pub(super) enum Step {
-    Request(Request),
+    Request(Box<Request>),
     /// Answers a frame that was no request.
     Reject(Violation),
     End(End),

@@ -3,7 +3,7 @@
 
 use super::connection::{Connection, websocket_config};
 use super::inbound::Inbound;
-use super::pipeline::Submitted;
+use super::pipeline::{Answered, Submitted};
 use super::session::ConnectionSession;
 use crate::broadcast::Broadcast;
 use crate::hub::{Hub, Subscriber};
@@ -53,8 +53,9 @@ async fn carry_out(session: &mut ConnectionSession, command: Command) {
     let mut request = Request::new(Correlation::NONE, Credentials::Nothing, command);
     let (context, caller) = session.begin(&mut request).await;
     let submitted = session.submit(caller, context, request).await;
-    let Submitted { outcome, mut context, .. } = submitted;
-    session.respond(outcome.completed().await, &mut context, &mut Vec::new()).await;
+    let Submitted { outcome, context, .. } = submitted;
+    let mut answered = Answered { completed: outcome.completed().await, context };
+    session.respond(&mut answered, &mut Vec::new()).await;
 }
 
 /// A peer of the server.
@@ -148,6 +149,21 @@ fn is_connected(server: &TestServer, peer: &Peer) -> bool {
 /// The bytes of an event with this long text on the wire: a header of four and the text.
 fn event_bytes(text: &str) -> usize {
     format!("event posted {text}").len() + 4
+}
+
+/// The size of the future that a function makes of these arguments, in bytes.
+fn future_size<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+    size_of::<F>()
+}
+
+#[test]
+fn the_futures_that_are_boxed_for_every_frame_are_small() {
+    type Tested = Connection<DuplexStream>;
+    for (name, size) in
+        [("received", future_size(Tested::received)), ("advanced", future_size(Tested::advanced))]
+    {
+        assert!(size <= 2_048, "{name}: {size} bytes are copied for every frame");
+    }
 }
 
 #[tokio::test]
