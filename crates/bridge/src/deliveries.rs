@@ -1,6 +1,6 @@
 //! The events of an upstream on their way to one client.
 
-use crate::directory::Directory;
+use crate::directory::{Directory, SharedFlow};
 use crate::forms::PAGE;
 use crate::session::Session;
 use bytes::Bytes;
@@ -37,8 +37,11 @@ pub(crate) struct Deliveries {
     sending: Option<(FlowId, String)>,
     /// The event of that message, where it came before the answer.
     echo: Option<Message>,
-    /// The id of the last message of which the upstream has told none: no history has it.
-    invented: Option<MessageId>,
+    /// The last message of which the upstream has told no id, and its flow: no history and no event
+    /// has it.
+    invented: Option<(MessageId, FlowId)>,
+    /// The answer of the directory about the flow that it was asked for last.
+    is_shared: Option<(FlowId, SharedFlow)>,
 }
 
 /// The last message of a flow that a client was given or read.
@@ -109,6 +112,7 @@ impl Deliveries {
             sending: None,
             echo: None,
             invented: None,
+            is_shared: None,
         }
     }
 
@@ -129,7 +133,8 @@ impl Deliveries {
 
     /// The flow of a message that was read or delivered.
     pub(crate) fn flow_of(&self, message: MessageId) -> Option<FlowId> {
-        let flow = self.seen.flows.get(&message).copied();
+        let invented = self.invented.filter(|(id, _)| *id == message).map(|(_, flow)| flow);
+        let flow = invented.or_else(|| self.seen.flows.get(&message).copied());
         flow.filter(|flow| *flow != placeholder_flow_id())
     }
 
@@ -138,16 +143,26 @@ impl Deliveries {
         self.last.iter().map(|(flow, message)| (*flow, *message))
     }
 
-    /// The upstream has told no id of a message that was sent: it has this one.
-    pub(crate) fn invented(&mut self, id: MessageId) {
-        self.invented = Some(id);
+    /// The upstream has told no id of a message that was sent to a flow: it has this one.
+    pub(crate) fn invented(&mut self, id: MessageId, flow: FlowId) {
+        self.invented = Some((id, flow));
+    }
+
+    /// See [`Directory::is_shared`].
+    pub(crate) fn is_shared(&mut self, flow: FlowId) -> bool {
+        let known = self.is_shared.filter(|(of, _)| *of == flow).map(|(_, known)| known);
+        let known = self.directory.shared_flow(flow, known);
+        self.is_shared = Some((flow, known));
+        known.is_shared
     }
 
     /// Notes a message that the client has read, or that is older than its subscription.
     pub(crate) fn note(&mut self, message: &Message) {
-        self.seen.insert(message);
         let is_known = self.last.contains_key(&message.flow);
-        let is_invented = self.invented == Some(message.id);
+        let is_invented = self.invented.is_some_and(|(id, _)| id == message.id);
+        if !is_invented {
+            self.seen.insert(message);
+        }
         if (is_known && !is_invented) || (!is_known && self.last.len() < MAX_FLOWS) {
             self.last.insert(message.flow, LastMessage::of(message));
         }
@@ -215,8 +230,8 @@ impl Deliveries {
     }
 
     /// Completes what other wires leave out of a message.
-    pub(crate) fn complete_message(&self, message: &mut Message) {
-        if message.flow_kind == FlowKind::Chat && self.directory.is_shared(message.flow) {
+    pub(crate) fn complete_message(&mut self, message: &mut Message) {
+        if message.flow_kind == FlowKind::Chat && self.is_shared(message.flow) {
             message.flow_kind = FlowKind::Group;
         }
         let author = &mut message.author;
@@ -242,7 +257,7 @@ impl Deliveries {
         }
     }
 
-    fn complete(&self, kind: &mut EventKind) {
+    fn complete(&mut self, kind: &mut EventKind) {
         match kind {
             EventKind::Posted(message) | EventKind::Edited(message) => {
                 if message.flow == placeholder_flow_id()
@@ -337,9 +352,10 @@ mod tests {
         assert_eq!(last_messages(&deliveries), [(flow, LastMessage::of(&last))]);
         assert_eq!(deliveries.flow_of(last.id), Some(flow));
         assert_eq!(deliveries.flow_of(MessageId::new(9).unwrap()), None);
-        deliveries.invented(MessageId::new(3).unwrap());
+        deliveries.invented(MessageId::new(3).unwrap(), flow);
         deliveries.note(&message(3, 5, 1, "three"));
         assert_eq!(last_messages(&deliveries), [(flow, LastMessage::of(&last))]);
+        assert_eq!(deliveries.flow_of(MessageId::new(3).unwrap()), Some(flow));
     }
 
     #[test]
@@ -384,7 +400,7 @@ mod tests {
 
     #[test]
     fn an_author_with_the_login_of_a_user_for_a_name_is_another_user() {
-        let deliveries = deliveries();
+        let mut deliveries = deliveries();
         let mut other = message(1, 5, 2, "hello");
         other.author.login = "user 1".into();
         deliveries.complete_message(&mut other);

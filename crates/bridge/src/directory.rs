@@ -3,6 +3,7 @@
 
 use crate::caches::of_latest;
 use moka::sync::Cache;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tolmach_dialect::placeholders::placeholder_user_id;
 use tolmach_domain::{
     Answer, EventKind, FlowId, FlowKind, FlowSummary, Message, User, UserId, UserRef, UserSummary,
@@ -14,6 +15,15 @@ pub(crate) struct Directory {
     by_login: Cache<String, UserId>,
     /// The groups and channels. Wires without kinds take every flow for a chat.
     shared: Cache<FlowId, ()>,
+    /// The number of groups and channels that were noted so far.
+    noted: AtomicU64,
+}
+
+/// An answer to [`Directory::is_shared`], which stays the same until another group is noted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SharedFlow {
+    pub(crate) is_shared: bool,
+    noted: u64,
 }
 
 /// The most users, and the most groups, that are remembered.
@@ -22,12 +32,20 @@ const MAX_ENTRIES: u64 = 50_000;
 impl Directory {
     pub(crate) fn new() -> Self {
         let (by_id, by_login) = (of_latest(MAX_ENTRIES).build(), of_latest(MAX_ENTRIES).build());
-        Self { by_id, by_login, shared: of_latest(MAX_ENTRIES).build() }
+        let (shared, noted) = (of_latest(MAX_ENTRIES).build(), AtomicU64::default());
+        Self { by_id, by_login, shared, noted }
     }
 
     /// True if a flow is known to be a group or channel.
     pub(crate) fn is_shared(&self, flow: FlowId) -> bool {
         self.shared.contains_key(&flow)
+    }
+
+    /// The same, without a look at the table if the answer that is `known` still stands.
+    pub(crate) fn shared_flow(&self, flow: FlowId, known: Option<SharedFlow>) -> SharedFlow {
+        let noted = self.noted.load(Ordering::Acquire);
+        let known = known.filter(|known| known.is_shared || known.noted == noted);
+        known.unwrap_or_else(|| SharedFlow { is_shared: self.is_shared(flow), noted })
     }
 
     /// The login of a user.
@@ -77,6 +95,7 @@ impl Directory {
         // Read by `get`, which counts as a use.
         if kind != FlowKind::Chat && self.shared.get(&flow).is_none() {
             self.shared.insert(flow, ());
+            self.noted.fetch_add(1, Ordering::AcqRel);
         }
     }
 

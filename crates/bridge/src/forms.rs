@@ -18,13 +18,18 @@ pub(crate) enum Forms<'a> {
 }
 
 impl<'a> Forms<'a> {
-    pub(crate) fn new(command: &'a Command, directory: &Directory) -> Self {
+    /// The forms of a command. `is_shared` tells of a flow if it is known to be a group or channel.
+    pub(crate) fn new(
+        command: &'a Command,
+        directory: &Directory,
+        is_shared: impl FnMut(FlowId) -> bool,
+    ) -> Self {
         match command {
             Command::Send(message) => {
-                let kinds = kinds_of(message.flow, message.kinds, directory);
+                let kinds = kinds_of(message.flow, message.kinds, is_shared);
                 Self::Message(message, kinds.into_iter())
             }
-            command => Self::Listed(listed(command, directory).into_iter()),
+            command => Self::Listed(listed(command, directory, is_shared).into_iter()),
         }
     }
 }
@@ -44,7 +49,11 @@ impl Iterator for Forms<'_> {
     }
 }
 
-fn listed(command: &Command, directory: &Directory) -> Vec<Command> {
+fn listed(
+    command: &Command,
+    directory: &Directory,
+    is_shared: impl FnMut(FlowId) -> bool,
+) -> Vec<Command> {
     match command {
         Command::History { flow, kinds, range, mark_read } => {
             let newest = HistoryRange::Newest { limit: PAGE, offset: 0 };
@@ -58,7 +67,7 @@ fn listed(command: &Command, directory: &Directory) -> Vec<Command> {
                 HistoryRange::Unread => vec![*range, HistoryRange::All, newest],
             };
             let mut forms = Vec::new();
-            for kinds in kinds_of(*flow, *kinds, directory) {
+            for kinds in kinds_of(*flow, *kinds, is_shared) {
                 for range in &ranges {
                     for mark_read in [*mark_read, !*mark_read] {
                         let (flow, range) = (*flow, *range);
@@ -68,7 +77,7 @@ fn listed(command: &Command, directory: &Directory) -> Vec<Command> {
             }
             forms
         }
-        Command::GetFlow { flow, kinds, members } => kinds_of(*flow, *kinds, directory)
+        Command::GetFlow { flow, kinds, members } => kinds_of(*flow, *kinds, is_shared)
             .into_iter()
             .flat_map(|kinds| {
                 [*members, !*members].map(|members| Command::GetFlow {
@@ -78,7 +87,7 @@ fn listed(command: &Command, directory: &Directory) -> Vec<Command> {
                 })
             })
             .collect(),
-        Command::DeleteFlow { flow, kinds } => kinds_of(*flow, *kinds, directory)
+        Command::DeleteFlow { flow, kinds } => kinds_of(*flow, *kinds, is_shared)
             .into_iter()
             .map(|kinds| Command::DeleteFlow { flow: *flow, kinds })
             .collect(),
@@ -151,10 +160,14 @@ pub(crate) fn is_repeatable(command: &Command) -> bool {
 
 /// The kinds of flow that a request may name: those that were asked for, and where that was any,
 /// groups and channels too, the known kind first.
-fn kinds_of(flow: FlowId, asked: FlowKindFilter, directory: &Directory) -> [FlowKindFilter; 2] {
+fn kinds_of(
+    flow: FlowId,
+    asked: FlowKindFilter,
+    mut is_shared: impl FnMut(FlowId) -> bool,
+) -> [FlowKindFilter; 2] {
     use FlowKindFilter::{Any, Chat, Shared};
     match asked {
-        Any if directory.is_shared(flow) => [Shared, Any],
+        Any if is_shared(flow) => [Shared, Any],
         Any => [Any, Shared],
         Chat | Shared => [asked, Any],
     }
@@ -169,6 +182,10 @@ mod tests {
     use super::*;
     use tolmach_domain::{Content, FlowKind, UserId};
 
+    fn forms<'a>(command: &'a Command, directory: &Directory) -> Forms<'a> {
+        Forms::new(command, directory, |flow| directory.is_shared(flow))
+    }
+
     #[test]
     fn the_first_form_is_the_command_itself_unless_more_is_known() {
         let directory = Directory::new();
@@ -179,16 +196,16 @@ mod tests {
             range: HistoryRange::All,
             mark_read: true,
         };
-        assert_eq!(Forms::new(&history, &directory).next().as_ref(), Some(&history));
+        assert_eq!(forms(&history, &directory).next().as_ref(), Some(&history));
         directory.learn_flow(flow, FlowKind::Group);
-        let first = Forms::new(&history, &directory).next();
+        let first = forms(&history, &directory).next();
         assert!(matches!(first, Some(Command::History { kinds: FlowKindFilter::Shared, .. })));
         let content = Content::text("hello");
         let message = NewMessage { flow, kinds: FlowKindFilter::Any, content, key: None };
         let send = Command::Send(Box::new(message.clone()));
-        let forms: Vec<_> = Forms::new(&send, &directory).collect();
+        let found: Vec<_> = forms(&send, &directory).collect();
         let shared = NewMessage { kinds: FlowKindFilter::Shared, ..message };
-        assert_eq!(forms, [Command::Send(Box::new(shared)), send]);
+        assert_eq!(found, [Command::Send(Box::new(shared)), send]);
     }
 
     #[test]
@@ -196,10 +213,10 @@ mod tests {
         let directory = Directory::new();
         let id = UserId::new(5).unwrap();
         let open = Command::OpenChat { with: UserRef::Id(id) };
-        assert_eq!(Forms::new(&open, &directory).count(), 1);
+        assert_eq!(forms(&open, &directory).count(), 1);
         directory.learn_user(id, "ann");
         let with = UserRef::Login("ann".to_owned());
-        let forms: Vec<_> = Forms::new(&open, &directory).collect();
-        assert_eq!(forms, [open, Command::OpenChat { with }]);
+        let found: Vec<_> = forms(&open, &directory).collect();
+        assert_eq!(found, [open, Command::OpenChat { with }]);
     }
 }

@@ -4,13 +4,11 @@
 use crate::completion::{
     changes_of_histories, complete, event_of, flow_of_list, history_of_changes, known_user,
 };
-use crate::deliveries::Deliveries;
 use crate::forms::{Forms, PAGE, is_repeatable};
 use crate::link::LinkTask;
 use crate::session::Session;
 use crate::transport::{Answered, Attempt, Draft, now};
 use std::sync::Arc;
-use tolmach_dialect::placeholders::placeholder_message_id;
 use tolmach_dialect::{Request, Subscription};
 use tolmach_domain::{
     Answer, Authority, Command, Event, EventKind, Fault, FlowId, FlowKind, FlowKindFilter,
@@ -246,7 +244,8 @@ impl LinkTask {
             let (messages, flow, all_or_none) = (messages.clone(), Some(flow), *all_or_none);
             form_of_flow = Some(Command::Delete { messages, flow, all_or_none });
         }
-        let forms = Forms::new(command, &self.shared.directory).chain(form_of_flow);
+        let is_shared = |flow| self.deliveries.is_shared(flow);
+        let forms = Forms::new(command, &self.shared.directory, is_shared).chain(form_of_flow);
         // The fault that a form was refused with, and the kinds of flow that it named.
         let mut refused: Option<(Fault, Vec<_>)> = None;
         for form in forms {
@@ -320,15 +319,14 @@ impl LinkTask {
                 EventKind::Posted(message) if message.flow == new.flow => Some(message.clone()),
                 _ => None,
             });
-            let as_sent = |deliveries: &mut Deliveries| {
+            let as_sent = || {
                 let author = caller.session?.account().summary();
-                let (at, text) = (now(), new.content.text.as_str());
-                let id = placeholder_message_id(&author.login, at, text);
+                let id = self.transport.new_message_id();
+                self.deliveries.invented(id, new.flow);
                 let flow = (new.flow, FlowKind::Chat);
-                deliveries.invented(id);
-                Some(Message::new(id, flow, author, new.content.clone(), at))
+                Some(Message::new(id, flow, author, new.content.clone(), now()))
             };
-            *sent = pushed.or_else(|| as_sent(&mut self.deliveries)).map(Box::new);
+            *sent = pushed.or_else(as_sent).map(Box::new);
         }
         let shared = self.shared.clone();
         let session = caller.session.map(|session| &**session);

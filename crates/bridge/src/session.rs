@@ -150,16 +150,18 @@ impl Session {
 
     /// The forms in which a wire may carry its credentials, in the order in which they are tried.
     pub(crate) fn credentials(&self) -> impl Iterator<Item = Credentials> {
-        let account = self.account();
-        let user = account.claimed.unwrap_or(account.user.id);
-        let access = account.access.clone();
-        drop(account);
-        (0..3).map_while(move |form| match (&access, form) {
-            (None, 0) => Some(Credentials::Connection),
-            (None, _) => None,
-            (Some(token), 0) => Some(Credentials::TokenOf(user, token.clone())),
-            (Some(token), 1) => Some(Credentials::Bearer(token.clone())),
-            (Some(token), _) => Some(Credentials::Token(token.clone())),
+        (0..3).map_while(|form| {
+            let account = self.account();
+            match (account.access.clone(), form) {
+                (None, 0) => Some(Credentials::Connection),
+                (None, _) => None,
+                (Some(token), 0) => {
+                    let user = account.claimed.unwrap_or(account.user.id);
+                    Some(Credentials::TokenOf(user, token))
+                }
+                (Some(token), 1) => Some(Credentials::Bearer(token)),
+                (Some(token), _) => Some(Credentials::Token(token)),
+            }
         })
     }
 }

@@ -14,10 +14,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tolmach_client::{Cause, HttpConnection, Opened, Received, ValueSocket, WebSocket};
+use tolmach_dialect::placeholders::placeholder_numbered_message_id;
 use tolmach_dialect::{ClientSession, Correlation, Frame, Incoming, Request, WideIdNumbers};
 use tolmach_domain::{
     Answer, Authority, Command, ConnectionId, Credentials, Event, Fault, GrantKind, Identity,
-    Secret, SessionId, Timestamp,
+    MessageId, Secret, SessionId, Timestamp,
 };
 
 /// The most sockets of one link: a wire may need one for each room that is read.
@@ -47,6 +48,8 @@ pub(crate) struct Transport {
     options: Arc<BridgeOptions>,
     /// The number by which the upstream's dialect tells its connections apart.
     connection: ConnectionId,
+    /// The part that the keys of all messages of this link begin with.
+    key_prefix: String,
     numbers: Arc<WideIdNumbers>,
     sockets: Vec<Socket>,
     /// One for each wire.
@@ -199,6 +202,7 @@ impl Transport {
             wires,
             options,
             connection,
+            key_prefix: format!("{:016x}-", connection.0),
             numbers,
             sockets: Vec::new(),
             marker: 0,
@@ -220,7 +224,14 @@ impl Transport {
     /// A key for a message, which no other one to the upstream has.
     pub(crate) fn new_key(&mut self) -> String {
         self.marker += 1;
-        format!("{:016x}-{:x}", self.connection.0, self.marker)
+        let number = self.marker.to_string();
+        [self.key_prefix.as_str(), &number].concat()
+    }
+
+    /// An id for a message of which the upstream has told none.
+    pub(crate) fn new_message_id(&mut self) -> MessageId {
+        self.marker += 1;
+        placeholder_numbered_message_id(self.connection, self.marker)
     }
 
     /// Makes a request in the first form of credentials that a wire has.

@@ -111,7 +111,7 @@ pub(crate) struct Head<'a> {
 /// A reply of any operation, an error, or a push.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Reply<'a> {
-    #[serde(rename = "type")]
+    #[serde(borrow, rename = "type")]
     pub(crate) kind: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Cow<'a, str>>,

@@ -1,6 +1,6 @@
 //! Placeholders for ids that a wire leaves out, on the client's side.
 
-use tolmach_domain::{FlowId, ID_LIMIT, MessageId, Timestamp, UserId, UserSummary};
+use tolmach_domain::{ConnectionId, FlowId, ID_LIMIT, MessageId, Timestamp, UserId, UserSummary};
 
 /// The lowest placeholder. Servers that count from one never reach the upper half of the ids.
 const FIRST_PLACEHOLDER: i64 = ID_LIMIT / 2;
@@ -23,6 +23,13 @@ pub fn placeholder_message_id(login: &str, posted_at: Timestamp, text: &str) -> 
     MessageId::new(placeholder_of_hash(hash)).expect(IS_ID)
 }
 
+/// The id of the message with this number on this connection, where no frame tells more of it.
+pub fn placeholder_numbered_message_id(connection: ConnectionId, number: u64) -> MessageId {
+    let bytes = [connection.0, number].map(u64::to_le_bytes);
+    let hash = bytes.iter().fold(FNV_OFFSET, |before, bytes| hash_bytes(before, bytes));
+    MessageId::new(placeholder_of_hash(hash)).expect(IS_ID)
+}
+
 /// The invariant of [`placeholder_number`].
 const IS_ID: &str = "52 bits with the uppermost set are an id";
 
@@ -36,7 +43,12 @@ const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// The hash of a text behind what was hashed before.
 fn hash(before: u64, text: &str) -> u64 {
-    text.bytes().fold(before, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    hash_bytes(before, text.as_bytes())
+}
+
+fn hash_bytes(before: u64, bytes: &[u8]) -> u64 {
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.iter().fold(before, add)
 }
 
 fn placeholder_of_hash(hash: u64) -> i64 {
@@ -67,5 +79,16 @@ mod tests {
         let message = placeholder_message_id("ann", Timestamp::from_micros(12), "a b");
         assert_eq!(message.get(), placeholder_number("ann 12 a b"));
         assert!(!is_placeholder_user(UserId::new(FIRST_PLACEHOLDER - 1).unwrap()));
+    }
+
+    #[test]
+    fn numbered_messages_of_all_connections_have_ids_of_their_own() {
+        let numbers = |connection| (0..50).map(move |number| (ConnectionId(connection), number));
+        let ids = (0..50).chain([u64::MAX]).flat_map(numbers);
+        let ids =
+            ids.map(|(connection, number)| placeholder_numbered_message_id(connection, number));
+        let unique: std::collections::HashSet<_> = ids.collect();
+        assert_eq!(unique.len(), 51 * 50);
+        assert!(unique.iter().all(|id| id.get() >= FIRST_PLACEHOLDER && id.get() < ID_LIMIT));
     }
 }

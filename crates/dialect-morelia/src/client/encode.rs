@@ -1,6 +1,6 @@
 //! Requests to frames: protocols/morelia/SPEC.md, section "Methods".
 
-use super::decode::{Expected, Signature};
+use super::decode::Expected;
 use crate::wire::{self, FlowRef, Method, RequestData, RequestMessage, User, unsupported};
 use std::borrow::Cow;
 use tolmach_dialect::{Credentials, Request, Unsupported};
@@ -35,13 +35,16 @@ pub(super) fn draft(request: &Request) -> Result<Draft<'_>, Unsupported> {
 impl<'a> Draft<'a> {
     /// Signs it. Fails where a signature is needed and there is none, and where it is another
     /// user's than the one whose account is to be deleted.
-    pub(super) fn sign(&mut self, signature: Option<&Signature>) -> Result<(), Unsupported> {
+    pub(super) fn sign(
+        &mut self,
+        signature: Option<(UserId, &'a Secret)>,
+    ) -> Result<(), Unsupported> {
         let user = &mut self.data.user;
         match (self.method, signature) {
             (Method::RegisterUser | Method::Authentication, _) | (Method::DeleteUser, None) => {}
             (_, Some((signer, token))) if user.id.is_none_or(|id| id == signer.get()) => {
                 user.id = Some(signer.get());
-                user.auth_id = Some(Cow::Owned(token.expose().to_owned()));
+                user.auth_id = Some(Cow::Borrowed(token.expose()));
             }
             _ => return Err(unsupported(self.request.command.name())),
         }

@@ -12,7 +12,7 @@ use tolmach_dialect::{
     ClientSession, Correlation, Credentials, Frame, Handshake, Incoming, InvalidReply, Request,
     Response, Unsupported, json,
 };
-use tolmach_domain::{ConnectionId, GrantKind, Identity, Timestamp, UserId};
+use tolmach_domain::{ConnectionId, GrantKind, Identity, Secret, Timestamp, UserId};
 
 /// The state of one connection.
 pub(crate) struct Session {
@@ -45,14 +45,6 @@ impl Session {
         }
     }
 
-    fn signature(&self, credentials: &Credentials) -> Option<Signature> {
-        match credentials {
-            Credentials::TokenOf(user, token) => Some((*user, token.clone())),
-            Credentials::Connection => self.bound.clone(),
-            Credentials::Nothing | Credentials::Token(_) | Credentials::Bearer(_) => None,
-        }
-    }
-
     /// The request that a reply answers. A refusal that names no method answers the oldest of all.
     fn take_pending(&mut self, kind: &str) -> Option<Pending> {
         match Method::from_type(kind) {
@@ -79,6 +71,18 @@ impl Session {
     }
 }
 
+/// The user and the token that a request is signed with.
+fn signature<'a>(
+    bound: Option<&'a Signature>,
+    credentials: &'a Credentials,
+) -> Option<(UserId, &'a Secret)> {
+    match credentials {
+        Credentials::TokenOf(user, token) => Some((*user, token)),
+        Credentials::Connection => bound.map(|(user, token)| (*user, token)),
+        Credentials::Nothing | Credentials::Token(_) | Credentials::Bearer(_) => None,
+    }
+}
+
 impl ClientSession for Session {
     fn request(
         &mut self,
@@ -87,8 +91,8 @@ impl ClientSession for Session {
         out: &mut Vec<Frame>,
     ) -> Result<(), Unsupported> {
         let mut draft = encode::draft(request)?;
-        let signature = self.signature(&request.credentials);
-        draft.sign(signature.as_ref())?;
+        let signature = signature(self.bound.as_ref(), &request.credentials);
+        draft.sign(signature)?;
         self.pending.reserve(ID, 1)?;
         let method = draft.method;
         self.pending.push(Pending {

@@ -72,10 +72,11 @@ pub(crate) struct RequestMessage<'a> {
 /// A reply, or the push whose `meta` is [`PUSH`].
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Reply<'a> {
-    #[serde(rename = "type")]
+    #[serde(borrow, rename = "type")]
     pub(crate) kind: Cow<'a, str>,
     #[serde(default)]
     pub(crate) data: Option<Data<'a>>,
+    #[serde(borrow)]
     pub(crate) errors: Errors<'a>,
     #[serde(skip_deserializing)]
     pub(crate) jsonapi: Version,
@@ -105,11 +106,11 @@ pub(crate) struct Errors<'a> {
     #[serde(default)]
     pub(crate) id: i64,
     pub(crate) time: f64,
-    #[serde(default)]
+    #[serde(borrow, default)]
     pub(crate) status: Cow<'a, str>,
     /// As in RFC 9110.
     pub(crate) code: u16,
-    #[serde(default)]
+    #[serde(borrow, default)]
     pub(crate) detail: Cow<'a, str>,
 }
 
