@@ -39,9 +39,10 @@ pub(super) const GROWTH: &str = "The data that a `write` touches, above all the 
     one flow take 6.5 µs per delivery, in 10,000 flows 6.4. A larger cache would improve it.";
 
 pub(super) const BRIDGE: &str = "The system calls are the proxy's, two reads and two writes for a \
-    message and its acknowledgement, and so is the time in the kernel. Beside that the bridge \
-    executes 73,000 instructions from sndmsg to morelia and 62,000 from mode to sndmsg, where the \
-    proxy executes 15,000 (callgrind, release build): a third of them read and write JSON in two \
-    dialects, a sixth read and write WebSockets, the rest is spread thinly over two sessions and \
-    two tasks, with 39 allocations. A link that the connection's own task drives would save a few \
-    thousand.";
+    message and its acknowledgement, and so is most of the time in the kernel. Beside that the \
+    bridge executes 50,000 instructions from sndmsg to morelia (callgrind, dist build), where the \
+    proxy executes 15,000: a third of them read and write JSON in two dialects, a sixth read and \
+    write WebSockets, the rest is spread thinly over two sessions and two tasks. One message at a \
+    time finds none of this code in the processor's caches, so that the time differs more than \
+    the CPU of 64 connections. Polling the link from the connection's own task was tried, and \
+    made no difference.";

@@ -15,8 +15,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use tokio::net::TcpListener;
-use tokio::task::spawn_blocking;
 use tolmach_adapters::OsEntropy;
 use tolmach_engine::ports::Entropy;
 use tolmach_server::{Metrics, TcpOptions, Upstream};
@@ -33,6 +33,9 @@ pub(crate) async fn serve(
     data: &Path,
     upstream: Option<Arc<dyn Upstream>>,
 ) -> Result<String, CliError> {
+    // Beside all that comes before the dialects. A thread of its own: the runtime may have the next
+    // blocking task wait for this one. Without it they are compiled when they are needed.
+    let _ = thread::Builder::new().name("dialects".to_owned()).spawn(compile_revisions);
     logging::start(&config.log).map_err(UsageError::from)?;
     backend::check_proxy_protocol(&config.http)?;
     backend::check_tcp(&config)?;
@@ -51,8 +54,6 @@ pub(crate) async fn serve(
         config.http.listen = address.to_string();
     }
     let metrics = Metrics::install()?;
-    // Beside the opening of the store.
-    spawn_blocking(compile_revisions);
     let backend = Backend::open(&config, data).await?;
     if let Some(redis) = &backend.redis {
         bus_metrics::record(redis);
