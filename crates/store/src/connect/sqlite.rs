@@ -10,7 +10,9 @@ use sea_orm::sqlx::sqlite::{
 };
 use sea_orm::sqlx::{self, ConnectOptions as _};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
-use std::io;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -199,7 +201,12 @@ fn configured(
         // A new file can give free pages back from the beginning. A copy of the file and the rows
         // that are sorted for an index are too large for memory.
         Use::Maintain => {
-            write(options).auto_vacuum(SqliteAutoVacuum::Incremental).pragma("temp_store", "FILE")
+            let options = write(options).pragma("temp_store", "FILE");
+            if gives_pages_back(options.get_filename()) {
+                options
+            } else {
+                options.auto_vacuum(SqliteAutoVacuum::Incremental)
+            }
         }
         Use::Write => write(options),
         // An import that loses its last commits is resumed where they are missing.
@@ -209,6 +216,14 @@ fn configured(
             .pragma("wal_autocheckpoint", IMPORT_CHECKPOINT),
         Use::Read => options.pragma("query_only", "ON").pragma("cache_size", READ_CACHE),
     }
+}
+
+/// True if the header of a file says that it can give free pages back (SQLite's file format, section
+/// 1.3.12). Setting that once more would write to the file.
+fn gives_pages_back(file: &Path) -> bool {
+    let mut header = [0; 68];
+    let read = fs::File::open(file).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && header[64..] != [0; 4]
 }
 
 /// Makes everything durable that a connection for an import has committed.
@@ -221,6 +236,19 @@ pub(super) async fn sync(database: &DatabaseConnection) -> Result<(), StoreError
 mod tests {
     use super::*;
     use crate::sql;
+
+    #[tokio::test]
+    async fn an_open_of_a_file_that_is_up_to_date_writes_nothing_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        assert!(!gives_pages_back(&path));
+        assert_ne!(crate::migrate(&url).await.unwrap(), Vec::<String>::new());
+        assert!(gives_pages_back(&path));
+        let before = std::fs::read(&path).unwrap();
+        assert_eq!(crate::migrate(&url).await.unwrap(), Vec::<String>::new());
+        assert!(std::fs::read(&path).unwrap() == before);
+    }
 
     #[tokio::test]
     async fn an_import_waits_for_another_writer_as_long_as_a_call_may_take() {
