@@ -218,8 +218,8 @@ fn configured(
     }
 }
 
-/// True if the header of a file says that it can give free pages back (SQLite's file format, section
-/// 1.3.12). Setting that once more would write to the file.
+/// True if the header of a file says that it can give free pages back (SQLite's file format,
+/// section 1.3.12). Setting that once more would write to the file.
 fn gives_pages_back(file: &Path) -> bool {
     let mut header = [0; 68];
     let read = fs::File::open(file).and_then(|mut file| file.read_exact(&mut header));
