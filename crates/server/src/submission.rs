@@ -27,10 +27,23 @@ pub(crate) struct Requester {
     pub(crate) user_agent: Option<Arc<str>>,
     /// Its way into the ledger.
     pub(crate) usage: Usage,
+    /// The series of its last request.
     pub(crate) last_series: LastSeries,
 }
 
 impl Requester {
+    pub(crate) fn new(
+        dialect: Arc<ServedDialect>,
+        revision: Revision,
+        connection: ConnectionId,
+        address: IpAddr,
+        user_agent: Option<Arc<str>>,
+        usage: Usage,
+    ) -> Self {
+        let last_series = LastSeries::default();
+        Self { dialect, revision, connection, address, user_agent, usage, last_series }
+    }
+
     /// The same origin, with another value of its dialect.
     pub(crate) fn with_dialect(&self, dialect: Arc<ServedDialect>) -> Self {
         Self { dialect, ..self.with_revision(self.revision) }
@@ -40,9 +53,8 @@ impl Requester {
     pub(crate) fn with_revision(&self, revision: Revision) -> Self {
         let Self { dialect, connection, address, user_agent, usage, .. } = self;
         let (dialect, user_agent) = (dialect.clone(), user_agent.clone());
-        let (connection, address, usage) = (*connection, *address, usage.without_entry());
-        let last_series = LastSeries::default();
-        Self { dialect, revision, connection, address, user_agent, usage, last_series }
+        let usage = usage.without_entry();
+        Self::new(dialect, revision, *connection, *address, user_agent, usage)
     }
 }
 

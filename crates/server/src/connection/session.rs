@@ -10,7 +10,6 @@ use crate::hub::{FlowAsRead, FlowReadStart, Subscriber};
 use crate::identity::ConnectionIdentity;
 use crate::ledger::Usage;
 use crate::lifecycle::{ClientLifecycle, ruled_user};
-use crate::metrics::LastSeries;
 use crate::places::{Client, Place};
 use crate::recording::{RecordedConnection, RecordedTransport, Recording};
 use crate::send_half::SendHalf;
@@ -81,15 +80,7 @@ impl ConnectionSession {
         let Client { address, place, proof_deadline, user_agent } = client;
         let connection = subscriber.id;
         let usage = Usage::new(state.ledger.clone());
-        let requester = Requester {
-            dialect,
-            revision,
-            connection,
-            address,
-            user_agent,
-            usage,
-            last_series: LastSeries::default(),
-        };
+        let requester = Requester::new(dialect, revision, connection, address, user_agent, usage);
         let requester = Arc::new(requester);
         let upstream = state.open_upstream(connection, requester.dialect.id(), Some(&subscriber));
         Self {

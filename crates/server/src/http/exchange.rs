@@ -9,7 +9,7 @@ use crate::identity::ConnectionIdentity;
 use crate::ledger::Usage;
 use crate::lifecycle::{ClientLifecycle, is_login, ruled_user};
 use crate::memory_budget::Reservation;
-use crate::metrics::{self, LastSeries};
+use crate::metrics;
 use crate::pinned::pinned_revision;
 use crate::recording::{RecordedConnection, RecordedTransport, Recording};
 use crate::served_dialect::ServedDialect;
@@ -64,15 +64,7 @@ pub(super) async fn exchange(
     let revision = session.revision();
     let (dialect, user_agent) = (dialect.clone(), user_agent(&head.headers));
     let usage = Usage::new(state.ledger.clone());
-    let requester = Requester {
-        dialect,
-        revision,
-        connection,
-        address,
-        user_agent,
-        usage,
-        last_series: LastSeries::default(),
-    };
+    let requester = Requester::new(dialect, revision, connection, address, user_agent, usage);
     let requester = Arc::new(requester);
     let lifecycle = ClientLifecycle::default();
     let recording = None;
@@ -504,15 +496,7 @@ mod tests {
         let revision = session.revision();
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let usage = Usage::new(None);
-        let requester = Requester {
-            dialect,
-            revision,
-            connection,
-            address,
-            user_agent: None,
-            usage,
-            last_series: LastSeries::default(),
-        };
+        let requester = Requester::new(dialect, revision, connection, address, None, usage);
         let requester = Arc::new(requester);
         let route = state.dual.is_some().then(Box::default);
         let (lifecycle, recording) = (ClientLifecycle::default(), None);
