@@ -45,8 +45,10 @@ impl Compaction {
 
 async fn rewrite(database: &DatabaseConnection) -> Result<Compacted, StoreError> {
     let bytes_before = size(database).await?;
-    // The connection has asked for incremental vacuuming, which takes effect by this.
-    for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+    // The first takes effect by the second.
+    for statement in
+        ["PRAGMA auto_vacuum = INCREMENTAL", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"]
+    {
         database.execute_unprepared(statement).await.map_err(store_error)?;
     }
     Ok(Compacted { bytes_before, bytes_after: size(database).await? })

@@ -11,7 +11,7 @@ use sea_orm::sqlx::sqlite::{
 use sea_orm::sqlx::{self, ConnectOptions as _};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -202,10 +202,11 @@ fn configured(
         // that are sorted for an index are too large for memory.
         Use::Maintain => {
             let options = write(options).pragma("temp_store", "FILE");
-            if gives_pages_back(options.get_filename()) {
-                options
-            } else {
+            if is_empty(options.get_filename()) {
                 options.auto_vacuum(SqliteAutoVacuum::Incremental)
+            } else {
+                // It would be written once more, with all that makes it durable.
+                options
             }
         }
         Use::Write => write(options),
@@ -218,12 +219,10 @@ fn configured(
     }
 }
 
-/// True if the header of a file says that it can give free pages back (SQLite's file format,
-/// section 1.3.12). Setting that once more would write to the file.
-fn gives_pages_back(file: &Path) -> bool {
-    let mut header = [0; 68];
-    let read = fs::File::open(file).and_then(|mut file| file.read_exact(&mut header));
-    read.is_ok() && header[64..] != [0; 4]
+/// True if a database has no content yet. The file is not opened: closing it would end the locks
+/// that other connections of this process have on it.
+fn is_empty(file: &Path) -> bool {
+    fs::metadata(file).map_or(true, |file| file.len() == 0)
 }
 
 /// Makes everything durable that a connection for an import has committed.
@@ -242,9 +241,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.sqlite");
         let url = format!("sqlite://{}?mode=rwc", path.display());
-        assert!(!gives_pages_back(&path));
+        assert!(is_empty(&path));
         assert_ne!(crate::migrate(&url).await.unwrap(), Vec::<String>::new());
-        assert!(gives_pages_back(&path));
+        assert!(!is_empty(&path));
         let before = std::fs::read(&path).unwrap();
         assert_eq!(crate::migrate(&url).await.unwrap(), Vec::<String>::new());
         assert!(std::fs::read(&path).unwrap() == before);
