@@ -66,7 +66,7 @@ type Names = Option<(String, Vec<String>)>;
 type Numbered = BTreeMap<(Sender, String), usize>;
 
 /// All frames of the file.
-fn each_frame<'a>(file: &'a Compiled, mut see: impl FnMut(FrameName<'_>, &'a Plan)) {
+fn each_frame(file: &Compiled, mut see: impl FnMut(FrameName<'_>, &Plan)) {
     let requests = joined(&file.name_path);
     let responses = file.response_name_path.as_ref().map(|path| joined(path));
     let events = file.event_name_path.as_ref().map(|path| joined(path));
@@ -121,12 +121,9 @@ fn note_numbered(numbered: &mut Numbered, sender: Sender, path: &str, plan: &Pla
         Plan::Fixed(items) => (&items[..], None),
         Plan::List(list) => (&list.before[..], Some(&*list.item)),
     };
-    let mut known = 0;
-    if !several.is_empty() || item.is_some() {
-        let length = numbered.entry((sender, path.to_owned())).or_default();
-        *length = several.len().max(*length);
-        known = *length;
-    }
+    let length = numbered.entry((sender, path.to_owned())).or_default();
+    *length = several.len().max(*length);
+    let known = *length;
     for (index, item) in several.iter().enumerate() {
         note_numbered(numbered, sender, &below(path, &item_key(index)), item);
     }

@@ -33,8 +33,8 @@ pub(crate) async fn serve(
     data: &Path,
     upstream: Option<Arc<dyn Upstream>>,
 ) -> Result<String, CliError> {
-    // Beside all that comes before the dialects. A thread of its own: the runtime may have the next
-    // blocking task wait for this one. Without it they are compiled when they are needed.
+    // Beside all that comes before the dialects. Without the thread they are compiled when they are
+    // needed.
     let _ = thread::Builder::new().name("dialects".to_owned()).spawn(compile_revisions);
     logging::start(&config.log).map_err(UsageError::from)?;
     backend::check_proxy_protocol(&config.http)?;
